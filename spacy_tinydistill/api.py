@@ -44,6 +44,9 @@ CONFIG_NAME = "config.cfg"
 # What a run writes into its output folder.
 OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, CONFIG_NAME, loop.FILE_NAME)
 
+# How many texts to compare the tokenizers on.
+TOKENIZER_SAMPLE = 1000
+
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
 
@@ -100,13 +103,14 @@ def distill(
     readers = _resolve_corpora(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
-    check_tokenizers(student, teacher, (example.predicted for example, _ in _read_examples(student, readers)))
+    sample = [example for example, _ in islice(_read_examples(student, readers), TOKENIZER_SAMPLE)]
+    if not sample:
+        raise DistillationError("TD101")
+    check_tokenizers(student, teacher, [example.predicted for example in sample])
     labels_known = labels_are_known(student, teacher, plan)
     if labels_known:
         # On a handful of texts, since what is in the vocabulary by then is what the student will keep.
-        initialize_student(
-            student, teacher, plan, [eg for eg, _ in islice(_read_examples(student, readers), INITIALIZE_SAMPLE)]
-        )
+        initialize_student(student, teacher, plan, sample[:INITIALIZE_SAMPLE])
     strings = list(student.vocab.strings)
     examples = list(_read_examples(student, readers)) if settings.max_epochs >= 0 else None
     dev_examples = list(readers["dev"](teacher))
@@ -250,10 +254,10 @@ def _read_examples(student: Language, readers: dict[str, Reader]) -> Iterator[tu
 
 
 def _hold_out(examples: list[tuple[Example, bool]] | None, share: float) -> list[Doc]:
-    """Take texts that are spread over the corpus, and have no gold annotations, out of the list, to score on."""
+    """Take texts that are spread over the corpus out of the list, to score on; gold only if there is nothing else."""
     if examples is None:
         raise DistillationError("TD008")
-    candidates = [i for i, (_, has_gold) in enumerate(examples) if not has_gold]
+    candidates = [i for i, (_, has_gold) in enumerate(examples) if not has_gold] or list(range(len(examples)))
     count = max(1, round(share * len(candidates)))
     if len(candidates) < 2:
         raise DistillationError("TD109", found=len(candidates), expected=2)

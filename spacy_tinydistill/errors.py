@@ -20,8 +20,8 @@ MESSAGES: dict[str, str] = {
     "TD008": "A streamed corpus (max_epochs = -1) has no end to hold texts out from. Give a dev corpus with "
     "--paths.dev.",
     # The text to learn on
-    "TD101": "There is no text to learn on: [paths] distill is null. Give a file or folder of JSONL, plain text or "
-    "DocBins with --paths.distill.",
+    "TD101": "There is no text to learn on: [paths] distill is null, and so is gold or it has no tokens. Give a "
+    "file or folder of JSONL, plain text or DocBins with --paths.distill.",
     "TD102": "There is no file or folder {path}. Expected text to learn on or annotated data; check the path, which "
     "counts from the folder that you are in.",
     "TD103": "The folder {path} holds no file whose name ends in one of {suffixes}. Expected at least one.",
