@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from configparser import Error as ConfigParserError
 from functools import partial
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
-from spacy.util import load_config, minibatch, registry
+from spacy.util import load_config, registry
 from thinc.api import Config, ConfigValidationError, require_gpu, set_gpu_allocator
 from tqdm import tqdm
 from wasabi import msg
@@ -37,7 +37,7 @@ from .student.pipeline import (
     plan_lessons,
 )
 from .teacher.corpus import annotate
-from .teacher.recorder import WINDOW, load_teacher, record_targets
+from .teacher.recorder import load_teacher, record_targets
 
 CONFIG_NAME = "config.cfg"
 
@@ -292,10 +292,10 @@ def _compare_to(annotated: list[bytes], student: Language) -> Iterator[Example]:
 
 
 def _ask(teacher: Language, read: Callable[[], Iterable[tuple[Example, bool]]], plan: Plan) -> Iterator[Taught]:
-    for window in minibatch(read(), WINDOW):
-        targets = record_targets(teacher, [example.predicted for example, _ in window], plan)
-        for (example, has_gold), said in zip(window, targets, strict=True):
-            yield Taught(example, said, has_gold)
+    asked, kept = tee(read())
+    targets = record_targets(teacher, (example.predicted for example, _ in asked), plan)
+    for (example, has_gold), said in zip(kept, targets, strict=True):
+        yield Taught(example, said, has_gold)
 
 
 def _annotated_examples(

@@ -17,8 +17,8 @@ from .targets import Arrays
 # What a teacher says about one Doc: for each student pipe the arrays of its teaching rule.
 Targets = dict[str, Arrays]
 
-# Docs are sorted by length within so many, so that a transformer's batches hold little padding.
-WINDOW = 1024
+# Docs are sorted by length within so many words, so that a transformer's batches hold little padding.
+WINDOW_WORDS = 20_000
 
 
 def load_teacher(name: str | Path) -> Language:
@@ -52,13 +52,27 @@ def record_targets(
         What the teacher says about each Doc, in the order of the Docs.
     """
     pipes = _needed_pipes(teacher, rules)
-    for window in minibatch(docs, WINDOW):
+    for window in _windows(docs):
         by_length = sorted(range(len(window)), key=lambda i: len(window[i]))
         said: dict[int, Targets] = {}
         for indices in minibatch(by_length, teacher.batch_size):
             copies = [copy_tokens(teacher, window[i]) for i in indices]
             said.update(zip(indices, _ask(pipes, copies, rules), strict=True))
         yield from (said[i] for i in range(len(window)))
+
+
+def _windows(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
+    """Gather Docs, in their order, until there are `WINDOW_WORDS`."""
+    window: list[Doc] = []
+    words = 0
+    for doc in docs:
+        window.append(doc)
+        words += len(doc)
+        if words >= WINDOW_WORDS:
+            yield window
+            window, words = [], 0
+    if window:
+        yield window
 
 
 def _needed_pipes(teacher: Language, rules: dict[str, tuple[str, TeachingRule]]) -> list[tuple[str, Any, bool]]:
