@@ -170,9 +170,10 @@ def distill_while_improving(
         pass
     if progress.random_state:
         set_random_state(progress.random_state)
-    for epoch, batch in batches:
+    for (epoch, batch), is_last in _mark_last(batches):
         progress.step += 1
         progress.epoch = epoch
+        is_last = is_last or progress.step == settings.max_steps
         if training["before_update"]:
             training["before_update"](student, {"step": progress.step, "epoch": progress.epoch})
         parts = list(subdivide_batch(batch, training["accumulate_gradient"]))
@@ -188,7 +189,7 @@ def distill_while_improving(
                 pipe.finish_update(optimizer)
         optimizer.step_schedules()
         score, other_scores, is_best = None, None, None
-        if progress.step % training["eval_frequency"] == 0 or progress.step == settings.max_steps:
+        if progress.step % training["eval_frequency"] == 0 or is_last:
             _check_weights(student, progress)
             with student.use_params(optimizer.averages or {}):
                 score, other_scores = evaluate()
@@ -211,9 +212,7 @@ def distill_while_improving(
             losses = {}
         # The earliest of equal scores is the best, as in spaCy.
         best_step = -max((score, -step) for score, step in progress.results)[1]
-        if training["patience"] and progress.step - best_step >= training["patience"]:
-            break
-        if settings.max_steps and progress.step >= settings.max_steps:
+        if is_last or (training["patience"] and progress.step - best_step >= training["patience"]):
             break
 
 
@@ -241,6 +240,15 @@ def create_batches(
         for batch in batches:
             yield epoch, list(batch)  # type: ignore[arg-type]
         epoch += 1
+
+
+def _mark_last(batches: Iterator[tuple[int, list[Taught]]]) -> Iterator[tuple[tuple[int, list[Taught]], bool]]:
+    """Say of each batch whether it is the last, so that the end of the last epoch is evaluated too."""
+    current = next(batches, None)
+    while current is not None:
+        following = next(batches, None)
+        yield current, following is None
+        current = following
 
 
 class _Update:
