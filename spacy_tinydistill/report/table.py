@@ -1,10 +1,13 @@
 """A report as tables on the console, made from its JSON alone."""
 
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from wasabi import msg
 
+ROLES = ("teacher", "student")
+NOISY = 0.3
 CONDITIONS = {"1": "one thread", "all": "all cores", "gpu": "GPU"}
 
 
@@ -24,11 +27,18 @@ def print_report(report: dict[str, Any]) -> None:
         divider=True,
         title="Speed and size",
     )
+    if any(
+        _spread(runs) > NOISY for role in ROLES for runs in report[role]["words_per_second_runs"].values()
+    ):
+        msg.warn(
+            f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept this "
+            "machine busy, measure again when it is quiet."
+        )
 
 
 def _score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Every score once, at the first pipe that has it; none of precision and recall beside F."""
-    columns = [report[role]["scores"] for role in ("teacher", "student")]
+    columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
     pipes: dict[str, str] = {}
     for pipe, names in report["pipes"].items():
@@ -60,6 +70,10 @@ def _resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         row("Load time", "load_seconds", lambda s: f"{s:.2f} s", ""),
         row("Peak memory", "peak_memory", _megabytes, ""),
     ]
+
+
+def _spread(runs: list[float]) -> float:
+    return (max(runs) - min(runs)) / median(runs)
 
 
 def _percent(value: float | None) -> str:
