@@ -27,9 +27,8 @@ def print_report(report: dict[str, Any]) -> None:
         divider=True,
         title="Speed and size",
     )
-    if any(
-        _spread(runs) > NOISY for role in ROLES for runs in report[role]["words_per_second_runs"].values()
-    ):
+    passes = [runs for role in ROLES for runs in report[role]["words_per_second_runs"].values()]
+    if any(_spread(runs) > NOISY for runs in passes):
         msg.warn(
             f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept this "
             "machine busy, measure again when it is quiet."
@@ -37,7 +36,7 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def _score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Every score once, at the first pipe that has it; none of precision and recall beside F."""
+    """Every score once, at the first pipe that has it; precision and recall not beside F."""
     columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
     pipes: dict[str, str] = {}
