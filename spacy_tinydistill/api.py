@@ -16,13 +16,14 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
 from spacy.util import load_config, registry
-from thinc.api import Config, ConfigValidationError, require_gpu, set_gpu_allocator
+from thinc.api import Config, ConfigValidationError, set_gpu_allocator
 from tqdm import tqdm
 from wasabi import msg
 
 from . import loop
 from .components.annotations import Annotations, read_annotated
 from .corpus import Reader, copy_tokens, make_examples
+from .device import use_device
 from .errors import DistillationError
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
 from .schemas import DistillationConfig, read_distillation_config
@@ -157,21 +158,6 @@ def distill(
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
     _report_retention(best, _weighted_sum(teacher_scores, score_weights), bool(dev_examples))
     return spacy.load(output_path / DIR_MODEL_BEST)
-
-
-def use_device(gpu_id: int) -> None:
-    """Move to a GPU, or stay on the CPU.
-
-    Raises:
-        DistillationError: TD211, there is no such GPU.
-    """
-    if gpu_id < 0:
-        return
-    try:
-        require_gpu(gpu_id)
-    except Exception as error:  # CuPy has exceptions of its own for a device that is not there
-        raise DistillationError("TD211", gpu_id=gpu_id, reason=error) from error
-    msg.info(f"Using GPU: {gpu_id}")
 
 
 def prepare_output(path: Path, *, resume: bool, force: bool) -> Path:

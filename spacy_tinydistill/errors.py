@@ -64,6 +64,31 @@ MESSAGES: dict[str, str] = {
     "start again with --force.",
     "TD304": "The weights of {pipe!r} are no longer finite numbers at step {step} (epoch {epoch}). The run was stopped "
     "and the last good checkpoint kept. Lower the learning rate or set grad_clip.",
+    # Reports
+    "TD401": (
+        "There is no {role} pipeline '{name}': neither an installed package of that name nor a folder. "
+        "Check the path, or install the package with pip."
+    ),
+    "TD402": (
+        "The {role} pipeline '{name}' could not be loaded: {reason}. Expected what nlp.to_disk or spacy "
+        "package writes, with all it depends on installed; functions that it needs registered can come from "
+        "a file given with --code."
+    ),
+    "TD407": (
+        "Teacher and student have no score in common, so there is nothing to compare. The teacher's pipes "
+        "are {teacher}, the student's {student}. Give two pipelines with pipes for the same annotations."
+    ),
+    "TD408": "The folder '{path}' cannot be written to: {reason}. Name another with --output.",
+    "TD409": "There is a report in '{path}' already. Name another folder, or replace it with --force.",
+    "TD411": (
+        "The process measuring '{pipeline}' stopped with exit code {exit_code} (-9: killed, perhaps for want "
+        "of memory) before it was done. Its last words:\n{log}"
+    ),
+    "TD412": "The code file '{path}' could not be imported: {reason}. Give a Python file with --code.",
+    "TD413": (
+        "Document {number} of '{path}' has {length} characters, more than the {role}'s nlp.max_length of "
+        "{max_length}. Split it into shorter ones."
+    ),
     # Writing
     "TD501": "The output folder {path} is not empty: it holds {found}. Nothing was overwritten. Choose another folder, "
     "or give --force to replace what is there, or --resume to go on with an interrupted run.",

@@ -1,0 +1,287 @@
+"""How fast two pipelines annotate the same text on this machine, and what time and memory loading them takes.
+
+Each pipeline is measured in processes of its own, whose number of threads is set before anything is imported.
+They stay alive and wait for their turn, so that pipelines can alternate and the waiting one costs nothing.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from ..errors import DistillationError
+from .machine import available_memory, usable_cores
+
+RUNS = 5
+LOADS = 3
+PROBE_WORDS = 1_000
+SECONDS_A_PASS = 4.0
+LAST_WORDS = 8
+THREAD_SETTINGS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+def measure_speed(
+    pipelines: dict[str, str],
+    texts: Sequence[str],
+    words: Sequence[int],
+    *,
+    max_words: int,
+    gpu_id: int = -1,
+    code: Path | None = None,
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Time pipelines against each other, from text to annotated Docs, tokenizer included.
+
+    A pass is one run over the same sample of the texts, by the wall clock, after warm-up passes over it; the
+    pipelines take turns. `"1"` is one process with one thread. `"all"` is the faster of two ways to use every
+    core, tried out for each pipeline: one process with as many threads as cores (`"threads"`, how a
+    transformer is usually run), or one process with one thread per core, each given its share of the Docs
+    (`"processes"`, as in `nlp.pipe(n_process=cores)`, less the start of the processes and the way of the Docs
+    back to the parent). Processes are tried only where the memory is there for all of them. `"gpu"`, where
+    there is a `gpu_id`, is one process on the GPU; the other two are on the CPU all the same.
+
+    Args:
+        pipelines: Path or package of each pipeline, by its role in the report.
+        texts: What to sample the timed text from; at least one.
+        words: The number of words in each text. The same count is used for all pipelines.
+        max_words: The most words a pass may have. Slow pipelines get less: a pass of the slowest takes about
+            four seconds on one thread.
+        gpu_id: The GPU to measure on as well, or -1 for none.
+        code: Python file with registered functions that the pipelines need.
+
+    Returns:
+        For each role `words_per_second` (median of five passes), `words_per_second_runs` (all five),
+        `all_cores` (which way was the faster), `load_seconds` (imports and loading in a fresh process, median
+        of three; Thinc imports PyTorch wherever it is installed), `load_seconds_runs` and `peak_memory`
+        (bytes, of the one-thread process after its passes; None where the system does not tell). And about
+        the passes: `documents`, `words`, `runs`, `cores`.
+
+    Raises:
+        DistillationError: TD411, a process stopped.
+    """
+    cores = usable_cores()
+    launchers: dict[str, Callable[..., _Team]] = {
+        role: partial(_Team, pipeline, code=code) for role, pipeline in pipelines.items()
+    }
+    with ExitStack() as stack:
+        load_runs = {role: _load_seconds(launch, LOADS - 1) for role, launch in launchers.items()}
+        single = {role: stack.enter_context(launch()) for role, launch in launchers.items()}
+        for role, team in single.items():
+            load_runs[role].append(team.load_seconds)
+        sample = _affordable_sample(list(single.values()), texts, words, max_words)
+        timed = [texts[i] for i in sample]
+        for team in single.values():
+            team.warm_up(timed)
+        ways, together = _fastest_on_all_cores(launchers, single, timed, cores, stack)
+        conditions = {"1": single, "all": together}
+        if gpu_id >= 0:
+            conditions["gpu"] = _on_gpu(launchers, timed, gpu_id, stack)
+        seconds = _alternate(conditions)
+        peak_memory = {role: team.peak_memory() for role, team in single.items()}
+
+    n_words = sum(words[i] for i in sample)
+    measured = {}
+    for role in pipelines:
+        rates = {name: [n_words / s for s in runs[role]] for name, runs in seconds.items()}
+        measured[role] = {
+            "words_per_second": {name: median(runs) for name, runs in rates.items()},
+            "words_per_second_runs": rates,
+            "all_cores": ways[role],
+            "load_seconds": median(load_runs[role]),
+            "load_seconds_runs": load_runs[role],
+            "peak_memory": peak_memory[role],
+        }
+    return measured, {"documents": len(sample), "words": n_words, "runs": RUNS, "cores": cores}
+
+
+def _load_seconds(launch: Callable[..., "_Team"], runs: int) -> list[float]:
+    seconds = []
+    for _ in range(runs):
+        with launch() as team:
+            seconds.append(team.load_seconds)
+    return seconds
+
+
+def _affordable_sample(teams: list["_Team"], texts: Sequence[str], words: Sequence[int], max_words: int) -> list[int]:
+    """The texts to time: as many as the slowest pipeline annotates in `SECONDS_A_PASS`."""
+    probe = _sample(words, PROBE_WORDS)
+    for team in teams:
+        team.warm_up([texts[i] for i in probe])
+    slowest = max(team.annotate() for team in teams)
+    affordable = SECONDS_A_PASS / slowest * sum(words[i] for i in probe)
+    return _sample(words, min(max_words, int(affordable)))
+
+
+def _sample(words: Sequence[int], max_words: int) -> list[int]:
+    """Indices, in the data's order, of random texts with `max_words` words in all or less; one at least."""
+    order = list(range(len(words)))
+    random.Random(0).shuffle(order)
+    chosen, n_words = [], 0
+    for i in order:
+        if n_words + words[i] <= max_words:
+            chosen.append(i)
+            n_words += words[i]
+    return sorted(chosen) or [min(order, key=lambda i: words[i])]
+
+
+def _fastest_on_all_cores(
+    launchers: dict[str, Callable[..., "_Team"]],
+    single: dict[str, "_Team"],
+    texts: Sequence[str],
+    cores: int,
+    stack: ExitStack,
+) -> tuple[dict[str, str], dict[str, "_Team"]]:
+    """Try threads and processes, pipeline by pipeline; return the faster way's name and its team for each."""
+    ways, teams = {}, {}
+    for role, launch in launchers.items():
+        tried = {"threads": stack.enter_context(launch(threads=cores))}
+        needed, available = single[role].peak_memory(), available_memory()
+        if needed is None or available is None or cores * needed < available:
+            tried["processes"] = stack.enter_context(launch(processes=cores))
+        for team in tried.values():
+            team.warm_up(texts)
+        trials = {way: team.annotate() for way, team in tried.items()}
+        ways[role] = min(trials, key=lambda way: trials[way])
+        teams[role] = tried[ways[role]]
+    return ways, teams
+
+
+def _on_gpu(
+    launchers: dict[str, Callable[..., "_Team"]], texts: Sequence[str], gpu_id: int, stack: ExitStack
+) -> dict[str, "_Team"]:
+    teams = {role: stack.enter_context(launch(gpu_id=gpu_id)) for role, launch in launchers.items()}
+    for team in teams.values():
+        team.warm_up(texts)
+    return teams
+
+
+def _alternate(conditions: dict[str, dict[str, "_Team"]]) -> dict[str, dict[str, list[float]]]:
+    """Seconds of every timed pass, by condition and role, the roles taking turns."""
+    seconds: dict[str, dict[str, list[float]]] = {
+        name: {role: [] for role in teams} for name, teams in conditions.items()
+    }
+    for _ in tqdm(range(RUNS), desc="Timing", disable=None):
+        for name, teams in conditions.items():
+            for role, team in teams.items():
+                seconds[name][role].append(team.annotate())
+    return seconds
+
+
+class _Team:
+    """Processes that hold one pipeline each and annotate texts together.
+
+    Args:
+        pipeline: Path or package.
+        processes: How many processes share the texts.
+        threads: How many threads each of them may use.
+        gpu_id: The GPU to run on, or -1 for the CPU; a process on the CPU sees no GPU.
+        code: Python file to import before loading.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        *,
+        processes: int = 1,
+        threads: int = 1,
+        gpu_id: int = -1,
+        code: Path | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, str(threads))}
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        if gpu_id < 0:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        with ExitStack() as stack:
+            self._logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(processes)]
+            self._processes = []
+            stack.callback(self._kill)
+            for log in self._logs:
+                # -P: this folder's modules must not shadow any that a pipeline imports.
+                command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
+                pipe = subprocess.PIPE
+                process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True)
+                self._processes.append(process)
+            request = {"pipeline": pipeline, "threads": threads, "gpu_id": gpu_id, "code": code and str(code)}
+            self.load_seconds: float = max(answer["load_seconds"] for answer in self._ask(request))
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def warm_up(self, texts: Sequence[str]) -> None:
+        """Take over the texts and annotate them a first time."""
+        self._ask(*({"do": "hold", "texts": share} for share in _shares(texts, len(self._processes))))
+        self.annotate()
+
+    def annotate(self) -> float:
+        """Annotate the texts and return the wall-clock seconds until the last process is done."""
+        start = time.perf_counter()
+        self._ask({"do": "annotate"})
+        return time.perf_counter() - start
+
+    def peak_memory(self) -> int | None:
+        """Bytes of the largest process at its peak."""
+        peaks = [answer["peak_memory"] for answer in self._ask({"do": "memory"})]
+        return max(peaks) if None not in peaks else None
+
+    def _ask(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+        """Send every process its request (one for all, or one each), then wait for all the answers."""
+        answers = []
+        try:
+            for process, request in zip(self._processes, cycle(requests), strict=False):
+                assert process.stdin is not None
+                process.stdin.write(json.dumps(request) + "\n")
+                process.stdin.flush()
+            for process in self._processes:
+                assert process.stdout is not None
+                answers.append(json.loads(process.stdout.readline()))
+        except (BrokenPipeError, json.JSONDecodeError):
+            raise DistillationError(
+                "TD411", pipeline=self.pipeline, exit_code=process.wait(), log=self._last_words(process)
+            ) from None
+        return answers
+
+    def _last_words(self, process: subprocess.Popen[str]) -> str:
+        """The end of what a process wrote to stderr."""
+        log = self._logs[self._processes.index(process)]
+        log.seek(0)
+        return "\n".join(log.read().decode("utf8", errors="replace").splitlines()[-LAST_WORDS:])
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+
+
+def _shares(texts: Sequence[str], n: int) -> list[list[str]]:
+    """Deal texts out so that every share has about as many characters; each keeps the order of the texts."""
+    shares: list[list[int]] = [[] for _ in range(n)]
+    sizes = [0] * n
+    for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])):
+        smallest = sizes.index(min(sizes))
+        shares[smallest].append(i)
+        sizes[smallest] += len(texts[i])
+    return [[texts[i] for i in sorted(share)] for share in shares]
