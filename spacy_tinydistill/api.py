@@ -125,7 +125,7 @@ def distill(
     else:
         annotated = list(annotate(teacher, tqdm(held_out, desc="Held-out texts", unit="docs")))
         teacher_scores = Scorer(teacher).score(list(_same_twice(teacher, annotated)))
-        read_dev = partial(_compare_to, annotated)
+        read_dev = partial(_compare_to, held_out, annotated)
     add_origin(student, teacher, plain_scores(teacher_scores))
     corpus: loop.Corpus
     if examples is None:
@@ -271,10 +271,9 @@ def _same_twice(teacher: Language, annotated: list[bytes]) -> Iterator[Example]:
         yield Example(Doc(teacher.vocab).from_bytes(data), Doc(teacher.vocab).from_bytes(data))
 
 
-def _compare_to(annotated: list[bytes], student: Language) -> Iterator[Example]:
-    for data in annotated:
-        reference = Doc(student.vocab).from_bytes(data)
-        yield Example(copy_tokens(student, reference), reference)
+def _compare_to(held_out: list[Doc], annotated: list[bytes], student: Language) -> Iterator[Example]:
+    for doc, data in zip(held_out, annotated, strict=True):
+        yield Example(copy_tokens(student, doc), Doc(student.vocab).from_bytes(data))
 
 
 def _ask(teacher: Language, read: Callable[[], Iterable[tuple[Example, bool]]], plan: Plan) -> Iterator[Taught]:
