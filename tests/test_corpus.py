@@ -15,7 +15,7 @@ from spacy.cli.train import train
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import registry
-from tiny_teacher import LABELS, TEXTS, make_teacher, write_gold, write_texts
+from tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 
 from spacy_tinydistill.corpus import SUFFIXES, copy_tokens, gold_corpus, make_examples, read_texts, text_corpus
 from spacy_tinydistill.errors import DistillationError
@@ -154,11 +154,6 @@ def test_reading_streams(tmp_path: Path) -> None:
 
 
 # What is refused
-
-
-def test_no_path() -> None:
-    with pytest.raises(DistillationError, match=r"\[TD101\].*--paths\.distill"):
-        list(text_corpus(None)(spacy.blank("en")))
 
 
 def test_no_such_file(tmp_path: Path) -> None:
@@ -391,6 +386,10 @@ def test_gold_may_be_null(nlp: Language) -> None:
     assert list(gold_corpus(None)(nlp)) == []
 
 
+def test_texts_may_be_null_where_there_is_gold(nlp: Language) -> None:
+    assert list(text_corpus(None)(nlp)) == []
+
+
 def test_missing_gold(tmp_path: Path, nlp: Language) -> None:
     with pytest.raises(DistillationError, match="TD102") as caught:
         list(gold_corpus(str(tmp_path / "missing.spacy"))(nlp))
@@ -464,7 +463,7 @@ def test_the_teachers_corpus_reports_a_missing_text(teacher_path: Path, tmp_path
 
 def test_plain_spacy_train_takes_the_teachers_corpus(teacher_path: Path, tmp_path: Path) -> None:
     """A config as spaCy writes it, with other readers and nothing else changed."""
-    config = init_config(lang="en", pipeline=["tagger", "ner", "textcat"], optimize="efficiency")
+    config = init_config(lang=LANGUAGE, pipeline=["tagger", "ner", "textcat"], optimize="efficiency")
     texts = write_texts(tmp_path / "texts.txt")
     for name in ("train", "dev"):
         config["corpora"][name] = {
