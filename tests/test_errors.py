@@ -70,7 +70,14 @@ def test_codes_named_in_docstrings_exist() -> None:
 
 @registry.tokenizers("tests.SplitAtSpaces.v1")
 def split_at_spaces() -> Callable[[Language], Callable[[str], Doc]]:
-    return lambda nlp: lambda text: Doc(nlp.vocab, words=text.split())
+    def tokenizer_of(nlp: Language) -> Callable[[str], Doc]:
+        def tokenize(text: str) -> Doc:
+            words = text.split()
+            return Doc(nlp.vocab, words=words, spaces=[True] * (len(words) - 1) + [False] if words else [])
+
+        return tokenize
+
+    return tokenizer_of
 
 
 @pytest.fixture(scope="module")
