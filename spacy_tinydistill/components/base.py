@@ -7,6 +7,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
+from inspect import signature
 from typing import Any, ClassVar
 
 import catalogue
@@ -101,8 +102,10 @@ def choose_rule(student: Any, teacher: Any) -> TeachingRule:
     """
     from .annotations import Annotations
 
-    for name in sorted(teaching_rules.get_all()):
-        rule = teaching_rules.get(name)()
+    for _, make in sorted(teaching_rules.get_all().items()):
+        if any(parameter.default is parameter.empty for parameter in signature(make).parameters.values()):
+            continue  # Only a config can say what it is to be made with.
+        rule = make()
         if not isinstance(rule, Annotations) and rule.accepts(student, teacher):
             return rule
     return Annotations()
