@@ -1,0 +1,266 @@
+"""The commands from end to end, on a teacher on disk, as people type them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import catalogue
+import pytest
+import spacy
+import srsly
+from spacy.cli._util import app
+from spacy.tokens import DocBin
+from spacy.training import Example
+from spacy.util import load_config
+from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
+from typer.testing import CliRunner
+
+import spacy_tinydistill.cli.distill
+import spacy_tinydistill.cli.init_config  # noqa: F401
+
+# Enough for a student of these 36 texts.
+SHORT = ["--distillation.max_steps", "40", "--training.eval_frequency", "20"]
+SHORT += ["--distillation.optimizer.learn_rate.warmup_steps", "5"]
+
+CODE = """
+from spacy.util import registry
+from spacy_tinydistill.components.token_labels import TokenLabels
+
+@registry.batchers("tests.FiveByFive.v1")
+def five_by_five():
+    def batch(examples):
+        examples = list(examples)
+        for start in range(0, len(examples), 5):
+            yield examples[start : start + 5]
+    return batch
+
+@registry.teaching_rules("a_test.LoudLabels.v1")
+def loud_labels(volume: int):
+    class LoudLabels(TokenLabels):
+        def record(self, teacher, docs):
+            print("LOUD " * volume)
+            return super().record(teacher, docs)
+    return LoudLabels(temperature=2.0, top_k=0)
+"""
+
+
+@pytest.fixture(scope="module")
+def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "teacher"
+    make_teacher().to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def config_path(teacher_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "student.cfg"
+    spacy_cli("init", "distill-config", teacher_path, path, "--size", "nano")
+    return path
+
+
+def spacy_cli(*args: object) -> str:
+    """Run a command in this process."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception:
+        raise AssertionError(result.output) from result.exception
+    return result.output
+
+
+def spacy_process(*args: object) -> str:
+    """Run a command as people do."""
+    result = subprocess.run(
+        [sys.executable, "-m", "spacy", *map(str, args)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def retention(output: str) -> tuple[float, float, float]:
+    """Read retention, student's score and teacher's score out of the last line."""
+    last = output.strip().splitlines()
+    line = " ".join(" ".join(last[-2:]).split())
+    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", line)
+    assert found, output
+    return float(found[1]) / 100, float(found[2]), float(found[3])
+
+
+def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None:
+    """The two commands, each in a process of its own, found by their entry points."""
+    config_path, output = tmp_path / "student.cfg", tmp_path / "output"
+    said = spacy_process("init", "distill-config", teacher_path, config_path, "--size", "nano")
+    assert "tok2vec, tagger, ner, textcat" in " ".join(said.split())
+    texts = write_texts(tmp_path / "texts.txt")
+    said = spacy_process("distill", teacher_path, config_path, "--output", output, "--paths.distill", texts, *SHORT)
+
+    table = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
+    assert [int(row[1]) for row in table] == [0, 20, 40]
+    assert "LOSS TAGGER" in said
+    kept, student_score, teacher_score = retention(said)
+    assert "held-out texts" in said
+    # Against itself, the teacher is right; spaCy's weights of three scores add up to 0.99.
+    assert teacher_score == 0.99
+    assert kept == pytest.approx(student_score / teacher_score, abs=0.001)
+    assert kept > 0.8
+
+    assert sorted(path.name for path in output.iterdir()) == [
+        "checkpoint.msgpack",
+        "config.cfg",
+        "model-best",
+        "model-last",
+    ]
+    config = load_config(output / "config.cfg")
+    assert config["distillation"]["max_steps"] == 40
+    assert config["training"]["eval_frequency"] == 20
+    assert config["paths"]["distill"] == str(texts)
+    assert spacy.load(output / "model-last").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
+    student, teacher = spacy.load(output / "model-best"), spacy.load(teacher_path)
+    assert student.meta["distillation"]["teacher"]["name"] == "tiny_teacher"
+    for text in TEXTS:
+        ours, theirs = student(text), teacher(text)
+        assert [token.tag_ for token in ours] == [token.tag_ for token in theirs]
+
+
+def test_a_written_run_can_be_run_again(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    """The config in the output folder makes the same student."""
+    texts = write_texts(tmp_path / "texts.txt")
+    steps = ["--distillation.max_steps", "3"]
+    spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "a", "--paths.distill", texts, *steps)
+    spacy_cli("distill", teacher_path, tmp_path / "a" / "config.cfg", "-o", tmp_path / "b")
+    for name in ("tagger/model", "textcat/model", "tok2vec/model", "vocab/strings.json"):
+        assert (tmp_path / "a/model-last" / name).read_bytes() == (tmp_path / "b/model-last" / name).read_bytes()
+
+
+def test_a_file_of_ones_own_functions(
+    teacher_path: Path, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that has to be told its volume is not chosen for other pipes, though it comes first in the alphabet."""
+    (tmp_path / "functions.py").write_text(CODE)
+    config = load_config(config_path, interpolate=False)
+    config["distillation"]["batcher"] = {"@batchers": "tests.FiveByFive.v1"}
+    config["distillation"]["teaching"] = {"tagger": {"@teaching_rules": "a_test.LoudLabels.v1", "volume": 3}}
+    config.to_disk(tmp_path / "student.cfg")
+    # What the file registers is forgotten again.
+    monkeypatch.setattr(catalogue, "REGISTRY", dict(catalogue.REGISTRY))
+    texts = write_texts(tmp_path / "texts.txt")
+    command = ["distill", teacher_path, tmp_path / "student.cfg", "-o", tmp_path / "output", "--paths.distill", texts]
+    # 34 texts that are not held out are 7 batches of 5, of which the first is step 0.
+    said = spacy_cli(*command, "--code", tmp_path / "functions.py", "--distillation.max_steps", "7")
+    assert "LOUD LOUD LOUD" in said
+    rows = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
+    assert [row[:2] for row in rows] == [["0", "0"], ["1", "7"]]
+
+
+def test_gold_to_learn_on_and_to_be_scored_on(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    """The gold says SAD where the teacher says GLAD; its weight decides whom the student believes."""
+    nlp = spacy.blank(LANGUAGE)
+    docs = [annotate_gold(nlp, text).reference for text in TEXTS]
+    for doc in docs:
+        doc.cats = {label: 1.0 - value for label, value in doc.cats.items()}
+    gold = tmp_path / "gold.spacy"
+    DocBin(docs=docs).to_disk(gold)
+    scores = {}
+    for weight in (0.0, 20.0):
+        output = tmp_path / f"output-{weight}"
+        said = spacy_cli(
+            "distill", teacher_path, config_path, "-o", output, "--paths.distill", write_texts(tmp_path / "texts.txt"),
+            "--paths.gold", gold, "--paths.dev", gold, "--distillation.gold_weight", weight, *SHORT,
+        )  # fmt: skip
+        assert "Retention on the dev data" in " ".join(said.split())
+        kept, student_score, teacher_score = retention(said)
+        assert kept == pytest.approx(student_score / teacher_score, abs=0.001)
+        assert teacher_score == pytest.approx(2 / 3, abs=0.05)
+        scores[weight] = spacy.load(output / "model-last").evaluate(
+            [Example(nlp.make_doc(doc.text), doc) for doc in docs]
+        )
+        assert scores[weight]["tag_acc"] > 0.9
+    assert scores[0.0]["cats_score"] < 0.2
+    assert scores[20.0]["cats_score"] > 0.8
+
+
+def test_gold_alone_is_text_too(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    gold = write_gold(tmp_path / "gold.spacy")
+    said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.gold", gold, *SHORT)
+    assert "held-out texts" in " ".join(said.split())
+    assert retention(said)[0] > 0.8
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".spacy"])
+def test_other_kinds_of_text(suffix: str, teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    """With a bad line, and with texts of nothing, of white space, of one token and of emoji."""
+    path = tmp_path / f"texts{suffix}"
+    odd = ["", " ", "\n\n", "one", "🙂", "👩‍👩‍👧 naïve"]
+    if suffix == ".jsonl":
+        srsly.write_jsonl(path, [{"text": text} for text in TEXTS + odd] + [{"txt": "none"}])
+    else:
+        nlp = spacy.blank(LANGUAGE)
+        DocBin(docs=[nlp.make_doc(text) for text in TEXTS + odd]).to_disk(path)
+    said = spacy_cli(
+        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", path,
+        "--corpora.distill.skip_bad_lines", "true", "--corpora.distill.max_length", "3", *SHORT[:2],
+    )  # fmt: skip
+    assert retention(said)[0] > 0.5
+
+
+def test_a_student_of_some_pipes(teacher_path: Path, tmp_path: Path) -> None:
+    config_path = tmp_path / "below" / "student.cfg"
+    said = " ".join(
+        spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger, ner", "-s", "mini").split()
+    )
+    assert "Left out: textcat" in said
+    assert "mini student: tok2vec, tagger, ner" in said
+    config = load_config(config_path)
+    assert config["nlp"]["pipeline"] == ["tok2vec", "tagger", "ner"]
+    assert config["components"]["tok2vec"]["model"]["encode"]["width"] == 128
+    texts = write_texts(tmp_path / "texts.txt")
+    said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT)
+    assert retention(said)[0] > 0.8
+
+
+def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    config = load_config(config_path, interpolate=False)
+    teacher = spacy.load(teacher_path)
+    labels = {name: list(reversed(teacher.get_pipe(name).labels)) for name in ("tagger", "textcat")}
+    config["initialize"]["components"] = {name: {"labels": labels[name]} for name in labels}
+    config.to_disk(tmp_path / "student.cfg")
+    texts = write_texts(tmp_path / "texts.txt")
+    said = spacy_cli(
+        "distill", teacher_path, tmp_path / "student.cfg", "-o", tmp_path / "output", "--paths.distill", texts, *SHORT
+    )
+    assert retention(said)[0] > 0.8
+    student = spacy.load(tmp_path / "output" / "model-best")
+    for name, expected in labels.items():
+        assert list(student.get_pipe(name).labels) == expected
+    tags = [[token.tag_ for token in nlp(text)] for text in TEXTS for nlp in (student, teacher)]
+    assert tags[::2] == tags[1::2]
+
+
+def test_a_stream(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    texts, dev = write_texts(tmp_path / "texts.txt"), write_gold(tmp_path / "dev.spacy")
+    said = spacy_cli(
+        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--distillation.max_epochs", "-1",
+        "--paths.distill", texts, "--paths.dev", dev, *SHORT,
+    )  # fmt: skip
+    assert retention(said)[0] > 0.8
+
+
+def test_resuming_goes_on_where_the_run_was(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    texts = write_texts(tmp_path / "texts.txt")
+    command = ["distill", teacher_path, config_path, "--paths.distill", texts, "--training.eval_frequency", "2"]
+    # The learning rate must not depend on the number of steps, which differs.
+    command += ["--distillation.optimizer.learn_rate.total_steps", "8"]
+    spacy_cli(*command, "-o", tmp_path / "whole", "--distillation.max_steps", "6")
+    spacy_cli(*command, "-o", tmp_path / "halves", "--distillation.max_steps", "4")
+    said = spacy_cli(*command, "-o", tmp_path / "halves", "--distillation.max_steps", "6", "--resume")
+    rows = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
+    assert [int(row[1]) for row in rows] == [6]
+    for name in ("tagger/model", "ner/model", "textcat/model", "tok2vec/model"):
+        assert (tmp_path / "whole/model-last" / name).read_bytes() == (
+            tmp_path / "halves/model-last" / name
+        ).read_bytes()
+
+
+def test_help_names_the_options() -> None:
+    said = spacy_cli("distill", "--help")
+    for option in ("--output", "--gpu-id", "--code", "--resume", "--force"):
+        assert option in said
