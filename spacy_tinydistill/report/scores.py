@@ -29,8 +29,8 @@ def score_pipelines(
     Args:
         teacher: The pipeline to agree with.
         student: The pipeline to score.
-        texts: The data's texts. Unused if there are gold annotations.
-        gold: The data with gold annotations.
+        texts: The data's texts.
+        gold: The same data with gold annotations, where there are some.
 
     Returns:
         `teacher` and `student`: the scores against gold by spaCy's names, nested ones per type included
