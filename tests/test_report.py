@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from thinc.api import Linear, chain
+from thinc.api import Linear, chain, fix_random_seed
 
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.report.scores import score_pipelines
@@ -34,6 +34,7 @@ def gold_docs(vocab):
 
 def trained(pipes: list[str], width: int, steps: int = 12) -> Language:
     """A small CNN pipeline trained until it knows most of the few sentences."""
+    fix_random_seed(0)
     nlp = spacy.blank("en")
     for pipe in pipes:
         tok2vec = {
@@ -138,6 +139,22 @@ def test_a_pipeline_agrees_with_itself(pipe):
         assert agreement[name] == 1.0
     assert agreement["cats_micro_f"] == pytest.approx(1.0)
     assert agreement["cats_macro_auc"] == pytest.approx(1.0)
+
+
+@Language.component("whitespace_roots")
+def whitespace_roots(doc):
+    """A parse with a sentence that hangs on whitespace, as parsers do produce."""
+    heads, deps = [1, 1, 3, 3], ["dep", "ROOT", "dep", "ROOT"]
+    return Doc(doc.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc], heads=heads, deps=deps)
+
+
+def test_sentences_that_hang_on_whitespace():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("parser").initialize(lambda: [Example(doc, doc) for doc in gold_docs(nlp.vocab)], nlp=nlp)
+    nlp.add_pipe("whitespace_roots")
+    assert [len(sent) for sent in nlp("Apples \n\nCars \n").sents] == [2, 2]
+    agreement = score_pipelines(nlp, nlp, ["Apples \n\nCars \n"])["agreement"]
+    assert agreement["sents_f"] == agreement["dep_las"] == 1.0
 
 
 def ruled(attributes: dict[str, str]) -> Language:
