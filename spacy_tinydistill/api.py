@@ -21,12 +21,13 @@ from tqdm import tqdm
 from wasabi import msg
 
 from . import loop
+from .checkpoint import read_checkpoint
 from .components.annotations import Annotations, read_annotated
 from .corpus import Reader, copy_tokens, make_examples
 from .device import use_device
 from .errors import DistillationError
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
-from .schemas import DistillationConfig, read_distillation_config
+from .schemas import DistillationConfig, check_end, read_distillation_config
 from .student.config import student_config
 from .student.meta import add_origin, plain_scores
 from .student.pipeline import (
@@ -35,7 +36,9 @@ from .student.pipeline import (
     initialize_student,
     labels_are_known,
     make_student,
+    needed_strings,
     plan_lessons,
+    start_lessons,
 )
 from .teacher.corpus import annotate
 from .teacher.recorder import load_teacher, record_targets
@@ -83,36 +86,41 @@ def distill(
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
     use_device(gpu_id)
-    output_path = prepare_output(Path(output), resume=resume, force=force)
+    output_path = Path(output)
+    check_output(output_path, resume=resume, force=force)
     full_overrides = dict(overrides or {})
     if isinstance(texts, str | Path):
         full_overrides["paths.distill"] = str(texts)
     if config is not None:
         config = read_config(config, full_overrides)
-        settings = read_distillation_config(config.interpolate())
+        settings = read_distillation_config(config)
     if not isinstance(teacher, Language):
         msg.info(f"Loading the teacher: {teacher}")
         teacher = load_teacher(teacher)
     if config is None:
         config = read_config(student_config(teacher), full_overrides)
-        settings = read_distillation_config(config.interpolate())
+        settings = read_distillation_config(config)
 
     msg.divider("Initializing student pipeline")
     student = make_student(config, teacher)
     plan = plan_lessons(student, teacher, settings)
     training = _resolve_training(student.config, gpu_id)
+    check_end(settings, training)
     readers = _resolve_corpora(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
-    sample = [example for example, _ in islice(_read_examples(student, readers), TOKENIZER_SAMPLE)]
+    sample = [example for example, _ in _read_examples(student, readers, limit=TOKENIZER_SAMPLE)]
     if not sample:
         raise DistillationError("TD101")
     check_tokenizers(student, teacher, [example.predicted for example in sample])
     labels_known = labels_are_known(student, teacher, plan)
     if labels_known:
-        # On a handful of texts, since what is in the vocabulary by then is what the student will keep.
-        initialize_student(student, teacher, plan, sample[:INITIALIZE_SAMPLE])
-    strings = list(student.vocab.strings)
+        sample = sample[:INITIALIZE_SAMPLE]
+        initialize_student(student, teacher, plan, sample)
+        strings = needed_strings(config, teacher, plan, sample)
+        lessons = start_lessons(student, teacher, plan)
+        if resume:
+            read_checkpoint(output_path / loop.FILE_NAME, student)
     examples = list(_read_examples(student, readers)) if settings.max_epochs >= 0 else None
     dev_examples = list(readers["dev"](teacher))
     held_out = [] if dev_examples else _hold_out(examples, settings.hold_out)
@@ -125,7 +133,7 @@ def distill(
     else:
         annotated = list(annotate(teacher, tqdm(held_out, desc="Held-out texts", unit="docs")))
         teacher_scores = Scorer(teacher).score(list(_same_twice(teacher, annotated)))
-        read_dev = partial(_compare_to, annotated)
+        read_dev = partial(_compare_to, held_out, annotated)
     add_origin(student, teacher, plain_scores(teacher_scores))
     corpus: loop.Corpus
     if examples is None:
@@ -134,14 +142,14 @@ def distill(
         taught = list(tqdm(_ask(teacher, lambda: examples, plan), desc="Texts", unit="docs", total=len(examples)))
         corpus = partial(list, taught)
     if not labels_known:
-        initialize_student(student, teacher, plan, list(_annotated_examples(corpus(), student, teacher, plan)))
-        strings = list(student.vocab.strings)
-    lessons = {
-        name: rule.start(student.get_pipe(name), name, rule.describe(teacher.get_pipe(source)))
-        for name, (source, rule) in plan.items()
-    }
+        annotated_examples = list(_annotated_examples(corpus(), student, teacher, plan))
+        initialize_student(student, teacher, plan, annotated_examples)
+        strings = needed_strings(config, teacher, plan, annotated_examples)
+        lessons = start_lessons(student, teacher, plan)
 
     msg.divider("Distilling student pipeline from teacher")
+    if not resume:
+        clear_output(output_path)
     student.config.to_disk(output_path / CONFIG_NAME)
     score_weights = training["score_weights"]
     best = loop.distill(
@@ -160,25 +168,33 @@ def distill(
     return spacy.load(output_path / DIR_MODEL_BEST)
 
 
-def prepare_output(path: Path, *, resume: bool, force: bool) -> Path:
-    """Make the output folder, and see that nothing in it is lost.
+def check_output(path: Path, *, resume: bool, force: bool) -> None:
+    """See that an output folder can be written to and that nothing in it is lost.
 
     Raises:
-        DistillationError: TD501, it is not empty, and neither `resume` nor `force` was given; TD506, it is a file.
+        DistillationError: TD501, it is not empty, and neither `resume` nor `force` was given; TD302, there is nothing
+            to resume from; TD506, it is a file; TD507, it cannot be made.
     """
     if path.exists() and not path.is_dir():
         raise DistillationError("TD506", path=path)
-    path.mkdir(parents=True, exist_ok=True)
-    found = sorted(item.name for item in path.iterdir())
-    if found and not resume:
-        if not force:
-            raise DistillationError("TD501", path=path, found=", ".join(found[:5]))
-        for name in OUTPUT_NAMES:
-            if (path / name).is_dir():
-                shutil.rmtree(path / name)
-            else:
-                (path / name).unlink(missing_ok=True)
-    return path
+    if resume and not (path / loop.FILE_NAME).exists():
+        raise DistillationError("TD302", path=path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        found = sorted(item.name for item in path.iterdir())
+    except OSError as error:
+        raise DistillationError("TD507", path=path, reason=error) from None
+    if found and not resume and not force:
+        raise DistillationError("TD501", path=path, found=", ".join(found[:5]))
+
+
+def clear_output(path: Path) -> None:
+    """Remove what an earlier run left in its output folder, and nothing else."""
+    for name in OUTPUT_NAMES:
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+        else:
+            (path / name).unlink(missing_ok=True)
 
 
 def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:
@@ -202,6 +218,8 @@ def _resolve_training(config: Config, gpu_id: int) -> dict[str, Any]:
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
     except ConfigValidationError as error:
         raise DistillationError("TD210", reason=error.text.strip()) from None
+    except ValueError as error:
+        raise DistillationError("TD210", reason=error) from None
     if gpu_id >= 0 and training["gpu_allocator"]:
         set_gpu_allocator(training["gpu_allocator"])
     return training
@@ -220,6 +238,8 @@ def _resolve_corpora(config: Config, settings: DistillationConfig, training: dic
             readers.append(registry.resolve({block: corpora[block]})[block] if name else _reader_of([]))
         except ConfigValidationError as error:
             raise DistillationError("TD004", reason=error.text.strip()) from None
+        except (ValueError, TypeError) as error:
+            raise DistillationError("TD004", reason=error) from None
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
 
 
@@ -231,10 +251,12 @@ def _reader_of(texts: list[str]) -> Reader:
     return read
 
 
-def _read_examples(student: Language, readers: dict[str, Reader]) -> Iterator[tuple[Example, bool]]:
-    """Read the corpus and the gold corpus, each Example with whether it has gold annotations."""
+def _read_examples(
+    student: Language, readers: dict[str, Reader], *, limit: int | None = None
+) -> Iterator[tuple[Example, bool]]:
+    """Read the corpus and the gold corpus, each up to a limit, each Example with whether it has gold annotations."""
     for name, has_gold in (("distill", False), ("gold", True)):
-        for example in readers[name](student):
+        for example in islice(readers[name](student), limit):
             if len(example.predicted):
                 yield example, has_gold
 
@@ -271,10 +293,9 @@ def _same_twice(teacher: Language, annotated: list[bytes]) -> Iterator[Example]:
         yield Example(Doc(teacher.vocab).from_bytes(data), Doc(teacher.vocab).from_bytes(data))
 
 
-def _compare_to(annotated: list[bytes], student: Language) -> Iterator[Example]:
-    for data in annotated:
-        reference = Doc(student.vocab).from_bytes(data)
-        yield Example(copy_tokens(student, reference), reference)
+def _compare_to(held_out: list[Doc], annotated: list[bytes], student: Language) -> Iterator[Example]:
+    for doc, data in zip(held_out, annotated, strict=True):
+        yield Example(copy_tokens(student, doc), Doc(student.vocab).from_bytes(data))
 
 
 def _ask(teacher: Language, read: Callable[[], Iterable[tuple[Example, bool]]], plan: Plan) -> Iterator[Taught]:

@@ -72,20 +72,8 @@ def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict
     Raises:
         DistillationError: TD302, there is no checkpoint; TD303, it is of another student or another version.
     """
-    if not path.exists():
-        raise DistillationError("TD302", path=path.parent)
-    try:
-        state = srsly.msgpack_loads(path.read_bytes())
-        version = state["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DistillationError("TD303", path=path, reason=f"it cannot be read ({error!r}).") from error
-    if version != FORMAT_VERSION:
-        raise DistillationError("TD303", path=path, reason=f"its format is {version}, expected {FORMAT_VERSION}.")
-    parameters = {key: (node, name) for key, node, name in _parameters(student)}
-    shapes = {key: node.get_param(name).shape for key, (node, name) in parameters.items()}
-    if {key: value.shape for key, value in state["weights"].items()} != shapes:
-        raise DistillationError("TD303", path=path, reason="its weights have other names or shapes.")
-    for key, (node, name) in parameters.items():
+    state = read_checkpoint(path, student)
+    for key, node, name in _parameters(student):
         node.set_param(name, node.ops.asarray_f(state["weights"][key]))
         moments = state["moments"].get(key)
         if moments is not None:
@@ -96,6 +84,28 @@ def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict
                     target[identity] = node.ops.asarray_f(moments[field])
     for _ in range(state["progress"]["step"] + 1):
         optimizer.step_schedules()
+    return state
+
+
+def read_checkpoint(path: Path, student: Language) -> dict[str, Any]:
+    """Read a saved state and see that it is of this student; nothing is changed.
+
+    Raises:
+        DistillationError: See `load_checkpoint`.
+    """
+    if not path.exists():
+        raise DistillationError("TD302", path=path.parent)
+    shapes = {key: node.get_param(name).shape for key, node, name in _parameters(student)}
+    try:
+        state = srsly.msgpack_loads(path.read_bytes())
+        version = state["format_version"]
+        found = {key: value.shape for key, value in state["weights"].items()}
+    except Exception as error:  # A damaged file can break msgpack and NumPy in any way
+        raise DistillationError("TD303", path=path, reason=f"it cannot be read ({error!r}).") from error
+    if version != FORMAT_VERSION:
+        raise DistillationError("TD303", path=path, reason=f"its format is {version}, expected {FORMAT_VERSION}.")
+    if found != shapes:
+        raise DistillationError("TD303", path=path, reason="its weights have other names or shapes.")
     return state
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import IO
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Corpus, Example
 from spacy.util import logger
+from spacy.vocab import Vocab
 
 from .errors import DistillationError
 
@@ -51,14 +52,25 @@ def gold_corpus(
         max_length: Likewise.
         limit: Likewise.
         augmenter: Likewise.
+
+    The reader raises TD102, TD103, TD104, TD107 and TD108 as `read_texts` does.
     """
 
     def read(nlp: Language) -> Iterator[Example]:
         if path is None:
             return
-        _check_exists(Path(path))
+        # spaCy's reader passes over what is no DocBin; then a student would be scored on nothing.
+        _list_files(Path(path), (".spacy",))
         corpus = Corpus(path, gold_preproc=gold_preproc, max_length=max_length, limit=limit, augmenter=augmenter)
-        yield from corpus(nlp)
+        found = False
+        try:
+            for example in corpus(nlp):
+                found = True
+                yield example
+        except Exception as error:
+            raise DistillationError("TD108", path=path, reason=repr(error)) from error
+        if not found:
+            raise DistillationError("TD107", path=path)
 
     return read
 
@@ -77,9 +89,8 @@ def read_texts(path: Path, *, skip_bad_lines: bool = False) -> Iterator[str]:
         DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind; TD105, a
             line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read.
     """
-    _check_exists(path)
     found = False
-    for file in _list_files(path):
+    for file in _list_files(path, SUFFIXES):
         for text in _read_file(file, skip_bad_lines):
             if text.strip():
                 found = True
@@ -100,28 +111,32 @@ def make_examples(nlp: Language, text: str, max_length: int) -> Iterator[Example
     doc = nlp.tokenizer(text) if len(text) > nlp.max_length else nlp.make_doc(text)
     step = max_length or len(doc)
     for start in range(0, len(doc), max(step, 1)):
-        piece = doc if len(doc) <= step else doc[start : start + step].as_doc()
+        # Not `Span.as_doc`, which copies the whole Doc for each piece.
+        piece = doc if len(doc) <= step else copy_tokens(nlp, doc[start : start + step])
         yield Example(piece, copy_tokens(nlp, piece))
 
 
-def copy_tokens(nlp: Language, doc: Doc) -> Doc:
+def copy_tokens(nlp: Language, doc: Doc | Span) -> Doc:
     """Make a Doc of the same tokens, without annotations, in another pipeline's vocabulary."""
-    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+    copy = Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+    for new, token in zip(copy, doc, strict=True):
+        # The "not" of "n't" is of the tokenizer's making and on the token alone; spaCy's encoders read it. Any other
+        # norm is the vocabulary's.
+        if token.norm != token.lex.norm:
+            new.norm_ = token.norm_
+    return copy
 
 
-def _check_exists(path: Path) -> None:
+def _list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not path.exists():
         raise DistillationError("TD102", path=path)
-
-
-def _list_files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
+        files = sorted(file for file in path.rglob("*") if file.name.endswith(suffixes) and file.is_file())
         if not files:
-            raise DistillationError("TD103", path=path, suffixes=", ".join(SUFFIXES))
+            raise DistillationError("TD103", path=path, suffixes=", ".join(suffixes))
         return files
-    if not path.name.endswith(SUFFIXES):
-        raise DistillationError("TD104", path=path, suffixes=", ".join(SUFFIXES))
+    if not path.name.endswith(suffixes):
+        raise DistillationError("TD104", path=path, suffixes=", ".join(suffixes))
     return [path]
 
 
@@ -175,9 +190,7 @@ def _read_line(path: Path, number: int, line: str) -> str:
 
 def _read_doc_bin(path: Path) -> Iterator[str]:
     # A vocabulary of their own, so that the strings of gold annotations do not end up in the student.
-    vocab = Language().vocab
     try:
-        docs = DocBin().from_disk(path).get_docs(vocab)
-        yield from (doc.text for doc in docs)
+        yield from (doc.text for doc in DocBin().from_disk(path).get_docs(Vocab()))
     except Exception as error:
         raise DistillationError("TD108", path=path, reason=repr(error)) from error

@@ -92,12 +92,14 @@ MESSAGES: dict[str, str] = {
     # Writing
     "TD501": "The output folder {path} is not empty: it holds {found}. Nothing was overwritten. Choose another folder, "
     "or give --force to replace what is there, or --resume to go on with an interrupted run.",
-    "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
     "TD502": "{path} exists. Nothing was overwritten. Choose another name or give --force.",
     "TD503": "There is no size {size!r}; the sizes are {known}.",
     "TD504": "The teacher has no pipe {pipe!r}; it has {pipes}.",
     "TD505": "None of the teacher's pipes can be mirrored by a student: it has {pipes}. Write a config with the pipes "
     "that you want and map them in [distillation.student_to_teacher].",
+    "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
+    "TD507": "The output folder {path} cannot be made or read: {reason}. Choose another one.",
+    "TD508": "{path} cannot be written: {reason}. Choose another name.",
 }
 
 

@@ -13,6 +13,9 @@ from thinc.api import Adam, Config, ConfigValidationError, Optimizer
 from .components.base import TeachingRule
 from .errors import DistillationError
 
+# Settings that a config spells as the name and the arguments of a registered function.
+MADE_BY_FUNCTIONS = ("teaching", "batcher", "optimizer")
+
 
 class DistillationConfig(BaseModel):
     """The settings of a run.
@@ -44,30 +47,55 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     """Resolve and check a config's `[distillation]` block.
 
     Args:
-        config: The whole config, interpolated.
+        config: The whole config.
 
     Raises:
         DistillationError: TD001, there is no such block; TD002, a key that does not exist; TD003, a value of the
-            wrong kind or out of range; TD004, a registered function that does not exist or takes other arguments.
+            wrong kind or out of range; TD004, a registered function that does not exist or takes other arguments;
+            TD005, the config uses a variable that it does not define.
     """
-    block = config.get("distillation")
-    if not isinstance(block, dict):
-        raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config))
+    # The block is looked for first: others use its values, and without it the complaint would be about those.
+    if not isinstance(config.get("distillation"), dict):
+        raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config) or "no blocks at all")
+    try:
+        block = config.interpolate()["distillation"]
+    except ConfigValidationError as error:
+        raise DistillationError("TD005", reason=error.text.strip()) from None
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:
             close = get_close_matches(key, known, n=1)
             hint = f'Did you mean "{close[0]}"?' if close else "Remove it."
             raise DistillationError("TD002", key=key, hint=hint, known=", ".join(sorted(known)))
+    # Plain values first, since they are also arguments of functions: a learning rate depends on max_steps.
+    _validate({key: value for key, value in block.items() if key not in MADE_BY_FUNCTIONS})
     try:
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
     except ConfigValidationError as error:
         raise DistillationError("TD004", reason=error.text.strip()) from None
     except (ValueError, TypeError) as error:
         raise DistillationError("TD004", reason=error) from None
+    return _validate(resolved)
+
+
+def _validate(values: dict[str, Any]) -> DistillationConfig:
     try:
-        return DistillationConfig.model_validate(resolved)
+        return DistillationConfig.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise DistillationError("TD003", key=key, value=first["input"], reason=first["msg"]) from None
+
+
+def check_end(settings: DistillationConfig, training: dict[str, Any]) -> None:
+    """See that a run stops some day.
+
+    Args:
+        settings: The `[distillation]` block.
+        training: The `[training]` block, resolved.
+
+    Raises:
+        DistillationError: TD007, it would not.
+    """
+    if not settings.max_steps and settings.max_epochs < 1 and not training["patience"]:
+        raise DistillationError("TD007")

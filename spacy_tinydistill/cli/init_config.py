@@ -26,8 +26,11 @@ def init_distill_config_cli(
             raise DistillationError("TD502", path=output_file)
         nlp = load_teacher(teacher)
         config = student_config(nlp, size=size, pipeline=string_to_list(pipeline) or None)
-        output_file.parent.mkdir(parents=True, exist_ok=True)
-        config.to_disk(output_file)
+        try:
+            output_file.parent.mkdir(parents=True, exist_ok=True)
+            config.to_disk(output_file)
+        except OSError as error:
+            raise DistillationError("TD508", path=output_file, reason=error) from None
     left_out = unmirrored_pipes(nlp, config)
     if left_out:
         msg.warn(

@@ -174,7 +174,7 @@ def _mirror_pipes(teacher: Language, size: Size, names: list[str]) -> dict[str, 
         mirrored[name] = settings
     if not any(settings["factory"] in _MODELS for settings in mirrored.values()):
         if not mirrored:
-            raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names))
+            raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
         return mirrored
     return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size)}, **mirrored}
 

@@ -14,7 +14,7 @@ from spacy.training import Example
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
-from ..components.base import TeachingRule, choose_rule, pipes_of
+from ..components.base import Lesson, TeachingRule, choose_rule, pipes_of
 from ..errors import DistillationError
 from ..schemas import DistillationConfig
 
@@ -148,14 +148,42 @@ def initialize_student(student: Language, teacher: Language, plan: Plan, example
         pipe.from_bytes(original_pipe.to_bytes(exclude=["vocab"]), exclude=["vocab"])
 
 
+def start_lessons(student: Language, teacher: Language, plan: Plan) -> dict[str, Lesson]:
+    """Bind each rule to its two pipes.
+
+    Raises:
+        DistillationError: TD203, the student lacks one of the teacher's labels.
+    """
+    return {
+        name: rule.start(student.get_pipe(name), name, rule.describe(teacher.get_pipe(source)))
+        for name, (source, rule) in plan.items()
+    }
+
+
+def needed_strings(config: Config, teacher: Language, plan: Plan, examples: list[Example]) -> list[str]:
+    """List the strings that a student's vocabulary must hold, such as its labels, and none of the words it has read.
+
+    They are those of another student, made in the same way, that sees Docs of the first one's vocabulary alone.
+
+    Args:
+        config: As for `make_student`.
+        teacher: The teacher.
+        plan: From `plan_lessons`.
+        examples: Those on which the student was initialized.
+    """
+    other = make_student(config, teacher)
+    initialize_student(other, teacher, plan, examples)
+    return list(other.vocab.strings)
+
+
 def save_student(student: Language, path: Path, strings: Iterable[str]) -> None:
     """Write the student whole or not at all, with no more strings than it needs.
 
     Args:
         student: The pipeline.
         path: The folder to write; what is there is replaced.
-        strings: What its vocabulary is to hold: that of the initialized student. spaCy would also store every word
-            of the text that it learned on, a megabyte or more that no pipe reads.
+        strings: From `needed_strings`. spaCy would also store every word of the text that the student learned on, a
+            megabyte or more that no pipe reads.
     """
     new = path.with_name(f"{path.name}.new")
     shutil.rmtree(new, ignore_errors=True)

@@ -26,14 +26,15 @@ def teacher_corpus(
         limit: Likewise.
     """
     read_text = text_corpus(path, skip_bad_lines, max_length, limit)
+    docs: list[Doc] = []
     annotated: list[bytes] = []
 
     def read(nlp: Language) -> Iterator[Example]:
         if not annotated:
-            annotated.extend(annotate(load_teacher(teacher), [example.predicted for example in read_text(nlp)]))
-        for data in annotated:
-            reference = Doc(nlp.vocab).from_bytes(data)
-            yield Example(copy_tokens(nlp, reference), reference)
+            docs.extend(example.predicted for example in read_text(nlp))
+            annotated.extend(annotate(load_teacher(teacher), docs))
+        for doc, data in zip(docs, annotated, strict=True):
+            yield Example(copy_tokens(nlp, doc), Doc(nlp.vocab).from_bytes(data))
 
     return read
 
