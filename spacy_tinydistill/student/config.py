@@ -148,7 +148,7 @@ def student_config(teacher: Language, *, size: str = "tiny", pipeline: list[str]
     config["nlp"] = nlp
     config["components"] = components
     for name, pipe in pipes_of(teacher):
-        if name in components and isinstance(pipe, TextCategorizer) and pipe.cfg["positive_label"]:
+        if name in components and isinstance(pipe, TextCategorizer) and pipe.cfg.get("positive_label"):
             config["initialize"]["components"][name] = {"positive_label": pipe.cfg["positive_label"]}
     # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
     config = load_model_from_config(config, auto_fill=True).config
