@@ -5,8 +5,8 @@ question a line, `COARSE:fine question`, many several times over; the six coarse
 """
 
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import spacy
@@ -35,10 +35,10 @@ def main(questions: Path, output: Path) -> None:
 
 
 def read(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (coarse label, question) for each line."""
-    for line in path.read_text(encoding="utf8").splitlines():
+    """Yield (label, question) for each line."""
+    for line in path.read_text(encoding="utf8").rstrip("\n").split("\n"):
         label, _, text = line.partition(" ")
-        yield label.partition(":")[0], text.strip()
+        yield label, text.strip()
 
 
 def unique(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -55,16 +55,14 @@ def unique(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def split(rows: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
-    """Deal each class's questions out 8:1:1, the same way every time."""
-    by_label: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row in sorted(rows):
-        by_label[row[0]].append(row)
+    """Deal the questions out 8:1:1, the same way every time, so that each part has its share of each fine label."""
+    rows = sorted(rows)
     rng = random.Random(SEED)
+    rng.shuffle(rows)
+    rows.sort(key=itemgetter(0))
     parts: dict[str, list[tuple[str, str]]] = {"train": [], "dev": [], "test": []}
-    for label in LABELS:
-        rng.shuffle(by_label[label])
-        for index, row in enumerate(by_label[label]):
-            parts[{0: "dev", 1: "test"}.get(index % 10, "train")].append(row)
+    for index, row in enumerate(rows):
+        parts[{3: "dev", 7: "test"}.get(index % 10, "train")].append(row)
     for part in parts.values():
         rng.shuffle(part)
     return parts
@@ -75,7 +73,7 @@ def to_docs(rows: Iterable[tuple[str, str]]) -> Iterator[Doc]:
     nlp = spacy.blank("en")
     for label, text in rows:
         doc = nlp.make_doc(text)
-        doc.cats = {name: float(name == label) for name in LABELS}
+        doc.cats = {name: float(label.startswith(f"{name}:")) for name in LABELS}
         yield doc
 
 
