@@ -1,1 +1,17 @@
 """Distil a spaCy pipeline on a transformer into a tiny one that says nearly the same."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import distill
+
+__all__ = ["distill"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
+    if name in __all__:
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,13 +5,81 @@ together, 3 the distillation loop, 4 reports and benchmarks, 5 writing the stude
 """
 
 MESSAGES: dict[str, str] = {
+    # The config
+    "TD001": "The config has no [distillation] block; it has {sections}. Write a complete one with `python -m spacy "
+    "init distill-config TEACHER OUT.cfg`, or add the block.",
+    "TD002": "[distillation] has a key that does not exist: {key}. {hint} The keys are: {known}.",
+    "TD003": "[distillation] {key} = {value!r}: {reason}. Correct it in the config or override it on the command line.",
+    "TD004": "A function that the config names cannot be made. {reason}\nCheck its name and arguments; functions of "
+    "your own need --code.",
+    "TD005": "The config cannot be read: {reason}. Expected spaCy's config format; `python -m spacy init "
+    "distill-config` writes a complete file.",
+    "TD006": "[distillation] {key} names {value!r}, which the config does not define. Expected the name of a block in "
+    "[corpora], such as corpora.distill.",
+    "TD007": "Neither [distillation] max_steps nor max_epochs sets an end, and [training] patience is 0. Set one.",
+    "TD008": "A streamed corpus (max_epochs = -1) has no end to hold texts out from. Give a dev corpus with "
+    "--paths.dev.",
+    # The text to learn on
+    "TD101": "There is no text to learn on: [paths] distill is null, and so is gold or it has no tokens. Give a "
+    "file or folder of JSONL, plain text or DocBins with --paths.distill.",
+    "TD102": "There is no file or folder {path}. Expected text to learn on or annotated data; check the path, which "
+    "counts from the folder that you are in.",
+    "TD103": "The folder {path} holds no file whose name ends in one of {suffixes}. Expected at least one.",
+    "TD104": "{path} is a file of an unknown kind. Expected a name that ends in one of {suffixes}.",
+    "TD105": "{path}, line {line} is no JSON: {reason}. Correct the line, or set skip_bad_lines = true in the corpus's "
+    "block to leave such lines out.",
+    "TD106": '{path}, line {line} has no text: {found}. Expected an object with a string in "text". Correct the line, '
+    "or set skip_bad_lines = true in the corpus's block to leave such lines out.",
+    "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
+    "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it.",
+    "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
+    "{expected}, or a dev corpus with --paths.dev.",
+    # Teacher and student together
+    "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
+    "`spacy.load` takes.",
+    "TD202": "The teacher {name!r} needs something that is not installed or not compatible: {reason} For a teacher on "
+    'a transformer: pip install "spacy-tinydistill[transformers]".',
+    "TD203": "The student's pipe {pipe!r} lacks {count} of the teacher's labels: {labels}. Take the labels out of "
+    "[initialize.components.{pipe}] so that they come from the teacher, or add those that are missing.",
+    "TD204": "Teacher and student tokenize differently: {text!r} is {teacher} for the teacher and {student} for the "
+    "student. Give the student the teacher's language and [nlp.tokenizer].",
+    "TD205": "The teacher has no pipe {teacher!r} to teach the student's pipe {student!r}; it has {pipes}. Name the "
+    "right one in [distillation.student_to_teacher], or freeze the pipe in [training] frozen_components.",
+    "TD206": "Teacher and student have no pipe in common that can be taught: the teacher has {teacher}, the student "
+    "{student}. Map them in [distillation.student_to_teacher].",
+    "TD207": "The rule in [distillation.teaching.{pipe}] cannot teach a {student} from a {teacher}. Remove the block "
+    "to have the rule chosen, or name one that fits.",
+    "TD208": "[distillation.{block}] names the pipe {pipe!r}, which the student does not have; it has {pipes}.",
+    "TD209": "Teacher and student are of different languages: {teacher!r} and {student!r}. Set [nlp] lang to the "
+    "teacher's.",
+    "TD210": "The student cannot be made from its config: {reason}",
+    "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
+    "the CPU, or install CuPy for your CUDA version.",
+    # The loop
+    "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
+    "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
+    "look for odd values in what the teacher says of that text.",
+    "TD302": "There is nothing to resume in {path}: no checkpoint was written there. Start without --resume.",
+    "TD303": "The checkpoint in {path} is of another run: {reason} Resume with the same teacher, config and texts, or "
+    "start again with --force.",
+    "TD304": "The weights of {pipe!r} are no longer finite numbers at step {step} (epoch {epoch}). The run was stopped "
+    "and the last good checkpoint kept. Lower the learning rate or set grad_clip.",
+    # Writing
+    "TD501": "The output folder {path} is not empty: it holds {found}. Nothing was overwritten. Choose another folder, "
+    "or give --force to replace what is there, or --resume to go on with an interrupted run.",
+    "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
+    "TD502": "{path} exists. Nothing was overwritten. Choose another name or give --force.",
+    "TD503": "There is no size {size!r}; the sizes are {known}.",
+    "TD504": "The teacher has no pipe {pipe!r}; it has {pipes}.",
+    "TD505": "None of the teacher's pipes can be mirrored by a student: it has {pipes}. Write a config with the pipes "
+    "that you want and map them in [distillation.student_to_teacher].",
     # Static vectors
     "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
     "TD521": "There are no words to make vectors of: the texts are empty and the teacher has no vocabulary of pieces. "
     "Give text with words in it.",
-    "TD522": "Vectors of width {width} cannot be made: the teacher's encoder is {hidden} wide. Give a width between 1 and "
-    "{hidden}.",
+    "TD522": "Vectors of width {width} cannot be made: the teacher's encoder is {hidden} wide. Give a width between 1 "
+    "and {hidden}.",
     "TD523": "The teacher's encoder left no vector for each token of {text!r}. Expected doc._.trf_data of "
     "spacy-transformers or spacy-curated-transformers, or doc.tensor.",
 }

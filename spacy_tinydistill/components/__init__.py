@@ -1,1 +1,1 @@
-
+"""One teaching rule per kind of pipe."""

@@ -1,1 +1,1 @@
-
+"""Teacher and student side by side: scores, speed, size, agreement."""

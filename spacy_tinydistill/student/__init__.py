@@ -1,1 +1,1 @@
-
+"""Making a student: its config, its start, its package."""

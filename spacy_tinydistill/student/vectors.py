@@ -61,11 +61,15 @@ def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64,
     words = list(islice(frequent_words(teacher, encoder, texts), limit))
     if not words:
         raise DistillationError("TD521")
+    hidden = embed_words(teacher, encoder, words[:1]).shape[1]
+    if not 1 <= width <= hidden:
+        raise DistillationError("TD522", width=width, hidden=hidden)
     data = principal_components(embed_words(teacher, encoder, words), width)
-    nlp = spacy.blank(teacher.lang)
+    language = teacher.meta["lang"]
+    nlp = spacy.blank(language)
     # Vectors go by a word's hash. Its string would only make the student bigger, so it stays out.
     keys = [teacher.vocab.strings.add(word) for word in words]
-    nlp.vocab.vectors = Vectors(data=data, keys=keys, name=f"{teacher.lang}_{encoder}_{width}", attr="NORM")
+    nlp.vocab.vectors = Vectors(data=data, keys=keys, name=f"{language}_{encoder}_{width}", attr="NORM")
     return nlp
 
 
@@ -80,7 +84,8 @@ def encoder_name(teacher: Language) -> str:
 
 def frequent_words(teacher: Language, encoder: str, texts: Iterable[str]) -> Iterator[str]:
     """Yield words, normalised, each once: those of the texts by frequency, then those of the encoder's vocabulary."""
-    counts = Counter(token.norm_ for doc in teacher.tokenizer.pipe(texts) for token in doc if not token.is_space)
+    tokenizer: Any = teacher.tokenizer
+    counts = Counter(token.norm_ for doc in tokenizer.pipe(texts) for token in doc if not token.is_space)
     in_texts = (word for word, _ in counts.most_common())
     yield from dict.fromkeys(chain(in_texts, piece_words(teacher.get_pipe(encoder))))
 
@@ -105,7 +110,8 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
         One vector a word, float32, scaled to length 1: (words, hidden).
     """
     docs = (Doc(teacher.vocab, words=[word]) for word in words)
-    encoded = teacher.get_pipe(encoder).pipe(docs, batch_size=BATCH_SIZE)
+    pipe: Any = teacher.get_pipe(encoder)
+    encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
     rows = [token_vectors(doc)[0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
     hidden = np.stack(rows)
     return hidden / np.maximum(np.linalg.norm(hidden, axis=1, keepdims=True), np.finfo("f").tiny)
@@ -117,19 +123,17 @@ def token_vectors(doc: Doc) -> Floats:
     Returns:
         The last hidden layer, float32: (tokens, hidden).
     """
-    output = doc._.trf_data if doc.has_extension("trf_data") else None
+    output: Any = doc._.trf_data if doc.has_extension("trf_data") else None
     if hasattr(output, "align"):  # spacy-transformers: pieces, and where each token's are
         state = output.model_output.last_hidden_state
-        pieces, lengths = (
-            state.reshape(-1, state.shape[-1])[output.align.dataXd.ravel()],
-            output.align.lengths,
-        )
+        pieces = state.reshape(-1, state.shape[-1])[output.align.dataXd.ravel()]
+        lengths = output.align.lengths
     elif hasattr(output, "last_hidden_layer_state"):  # spacy-curated-transformers: pieces in the tokens' order
         pieces, lengths = output.last_hidden_layer_state.dataXd, output.last_hidden_layer_state.lengths
     else:  # Tok2Vec: a vector a token
         pieces, lengths = doc.tensor, np.ones(len(doc), dtype="i")
     pieces, lengths = to_numpy(pieces), to_numpy(lengths)
-    if len(lengths) != len(doc) or not pieces.size:
+    if pieces.ndim != 2 or len(lengths) != len(doc):
         raise DistillationError("TD523", text=doc.text)
     sums = np.zeros((len(doc), pieces.shape[1]), dtype="f")
     np.add.at(sums, np.repeat(np.arange(len(doc)), lengths), pieces)
@@ -147,9 +151,6 @@ def principal_components(vectors: Floats, width: int) -> Floats:
     Returns:
         The components in order of their variance, scaled together to a standard deviation of 1: (words, width).
     """
-    hidden = vectors.shape[1]
-    if not 1 <= width <= hidden:
-        raise DistillationError("TD522", width=width, hidden=hidden)
     centred = vectors - vectors.mean(axis=0)
     _, directions = np.linalg.eigh(centred.T @ centred)  # by ascending variance
     components = centred @ directions[:, ::-1][:, :width]

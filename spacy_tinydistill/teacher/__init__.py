@@ -1,1 +1,1 @@
-
+"""Asking a teacher, once."""

@@ -1,0 +1,39 @@
+"""`python -m spacy distill`."""
+
+from pathlib import Path
+
+import typer
+from spacy.cli._util import Arg, Opt, app, import_code, parse_config_overrides
+
+from ._util import numbered_errors
+
+
+@app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def distill_cli(
+    ctx: typer.Context,
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    config_path: Path = Arg(..., help="The student's config, with a [distillation] block"),
+    output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
+    resume: bool = Opt(False, "--resume", "-r", help="Go on with an interrupted run"),
+    force: bool = Opt(False, "--force", "-f", help="Replace an earlier run in the output folder"),
+) -> None:
+    """Distil a student pipeline from a teacher pipeline.
+
+    Writes model-best, model-last, the config and a checkpoint to the output folder. Any value of the config can be
+    overridden on the command line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
+    """
+    from ..api import distill
+
+    import_code(code_path)
+    with numbered_errors():
+        distill(
+            teacher,
+            config=config_path,
+            output=output_path,
+            overrides=parse_config_overrides(ctx.args),
+            gpu_id=gpu_id,
+            resume=resume,
+            force=force,
+        )

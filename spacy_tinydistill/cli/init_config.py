@@ -1,0 +1,39 @@
+"""`python -m spacy init distill-config`."""
+
+from pathlib import Path
+
+from spacy.cli._util import Arg, Opt, init_cli, string_to_list
+from wasabi import msg
+
+from ._util import numbered_errors
+
+
+@init_cli.command("distill-config")
+def init_distill_config_cli(
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    output_file: Path = Arg(..., help="File to write the student's config to"),
+    size: str = Opt("tiny", "--size", "-s", help="Size of the student: mini, tiny or nano"),
+    pipeline: str = Opt("", "--pipeline", "-p", help="Comma-separated names of the teacher's pipes; by default all"),
+    force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
+) -> None:
+    """Write a complete config for a student that mirrors a teacher's pipes."""
+    from ..errors import DistillationError
+    from ..student.config import student_config, unmirrored_pipes
+    from ..teacher.recorder import load_teacher
+
+    with numbered_errors():
+        if output_file.exists() and not force:
+            raise DistillationError("TD502", path=output_file)
+        nlp = load_teacher(teacher)
+        config = student_config(nlp, size=size, pipeline=string_to_list(pipeline) or None)
+        output_file.parent.mkdir(parents=True, exist_ok=True)
+        config.to_disk(output_file)
+    left_out = unmirrored_pipes(nlp, config)
+    if left_out:
+        msg.warn(
+            f"Left out: {', '.join(left_out)}",
+            "Add a pipe for each of them that the student should learn, and name its teacher in "
+            "[distillation.student_to_teacher].",
+        )
+    msg.good(f"Wrote the config of a {size} student: {', '.join(config['nlp']['pipeline'])}", output_file)
+    msg.text(f"python -m spacy distill {teacher} {output_file} --output OUTPUT --paths.distill TEXTS")

@@ -1,0 +1,169 @@
+"""The protocol by which one kind of pipe teaches another, and the registry of those who speak it.
+
+A new kind of pipe is one new module here with a `TeachingRule`, and one entry point in the group
+`spacy_teaching_rules`. Nothing else needs to know of it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+import catalogue
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+
+from ..errors import DistillationError
+from ..teacher.targets import Arrays
+
+teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
+registry.teaching_rules = teaching_rules  # type: ignore[attr-defined]
+
+
+class Reads(Enum):
+    """What a rule reads of a Doc when it records."""
+
+    TOKENS = "tokens and their vectors"
+    EARLIER_ANNOTATIONS = "also what the pipes before the teacher's pipe wrote"
+    OWN_ANNOTATIONS = "also what the teacher's pipe itself wrote"
+
+
+class Lesson(ABC):
+    """A teaching rule at work: one student pipe and what is needed of its teacher."""
+
+    @abstractmethod
+    def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
+        """Run the student pipe forward, compare, and add to its gradients. Does not change weights.
+
+        Args:
+            docs: The batch, none of them without tokens.
+            targets: What the teacher said of each Doc: the arrays that `TeachingRule.record` returned for it.
+            dropout: The dropout rate, from 0 to below 1.
+
+        Returns:
+            The loss, summed over the batch.
+        """
+
+
+class TeachingRule(ABC):
+    """How one kind of pipe teaches: what is recorded of the teacher, and how a student learns from the record."""
+
+    # What `record` reads of a Doc; the recorder spares the teacher the writing of annotations that nobody reads.
+    reads: ClassVar[Reads] = Reads.TOKENS
+
+    @abstractmethod
+    def accepts(self, student: Any, teacher: Any) -> bool:
+        """Whether this rule can teach this student pipe from this teacher pipe."""
+
+    @abstractmethod
+    def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
+        """Ask the teacher's pipe once.
+
+        Args:
+            teacher: The pipe.
+            docs: Docs, none without tokens, with the annotations that the rule reads.
+
+        Returns:
+            For each Doc the named arrays that `Lesson.update` will get back.
+        """
+
+    @abstractmethod
+    def describe(self, teacher: Any) -> dict[str, Any]:
+        """What a lesson needs of the teacher's pipe beside the record, such as its labels.
+
+        Returns:
+            Strings, numbers, lists, dicts and NumPy arrays only, so that it can be kept beside the record.
+        """
+
+    @abstractmethod
+    def start(self, student: Any, name: str, teacher: dict[str, Any]) -> Lesson:
+        """Bind the rule to a student pipe, initialized, and a teacher's description.
+
+        Raises:
+            DistillationError: The two do not fit, as when the student lacks one of the teacher's labels.
+        """
+
+
+def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
+    """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
+    return nlp.pipeline
+
+
+def choose_rule(student: Any, teacher: Any) -> TeachingRule:
+    """Find the registered rule that accepts the pair; hard labels through the Doc where no other does.
+
+    Args:
+        student: The student's pipe.
+        teacher: The teacher's pipe.
+    """
+    from .annotations import Annotations
+
+    for name in sorted(teaching_rules.get_all()):
+        rule = teaching_rules.get(name)()
+        if not isinstance(rule, Annotations) and rule.accepts(student, teacher):
+            return rule
+    return Annotations()
+
+
+def match_labels(name: str, student: Sequence[str], teacher: Sequence[str]) -> numpy.ndarray:
+    """Find the student's column for each of the teacher's labels.
+
+    Args:
+        name: The student pipe's name, for the message.
+        student: The student's labels.
+        teacher: The teacher's labels.
+
+    Returns:
+        Column numbers, shape (teacher labels,).
+
+    Raises:
+        DistillationError: TD203, the student lacks a label that the teacher has.
+    """
+    column = {label: i for i, label in enumerate(student)}
+    missing = [label for label in teacher if label not in column]
+    if missing:
+        shown = ", ".join(repr(label) for label in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DistillationError("TD203", pipe=name, count=len(missing), labels=shown)
+    return numpy.array([column[label] for label in teacher], dtype="int64")
+
+
+def output_activation(model: Model) -> str:
+    """Name the layer that turns a model's scores into probabilities.
+
+    spaCy's pipes end in one of three. `softmax` takes the gradient of the logits as it is; `softmax_activation` and
+    `logistic` multiply what they are given by their own derivative, so a gradient of the logits must be divided by
+    it first: see `to_output_gradient`.
+
+    Args:
+        model: A pipe's model.
+
+    Returns:
+        "softmax", "softmax_activation", "logistic", or the last layer's own name where it is none of these.
+    """
+    name = ""
+    for node in model.walk(order="dfs_post"):
+        if node.name in ("softmax", "softmax_activation", "logistic"):
+            name = node.name
+    return name or model.name
+
+
+def to_output_gradient(activation: str, probabilities: Any, d_logits: Any) -> Any:
+    """Turn a gradient of the logits into the one that a model's backprop callback expects.
+
+    Args:
+        activation: What `output_activation` says of the model.
+        probabilities: The model's output, shape (rows, labels).
+        d_logits: The gradient with respect to the logits, same shape.
+
+    Returns:
+        The gradient to hand to the callback, same shape.
+    """
+    if activation == "logistic":
+        return d_logits / (probabilities * (1 - probabilities)).clip(1e-7)
+    if activation == "softmax_activation":
+        # The derivative q * (d - sum(q * d)) undone: d = d_logits / q, whose mean under q is sum(d_logits) = 0.
+        return d_logits / probabilities.clip(1e-7)
+    return d_logits

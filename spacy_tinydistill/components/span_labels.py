@@ -1,0 +1,104 @@
+"""Spancat and spancat_singlelabel: one row of probabilities for each span that the teacher looked at."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy
+from spacy.pipeline.spancat import SpanCategorizer
+from spacy.tokens import Doc
+from thinc.api import set_dropout_rate
+from thinc.types import Ragged
+
+from ..losses import soft_binary_cross_entropy, soft_cross_entropy
+from ..teacher.targets import Arrays
+from .base import Lesson, Reads, TeachingRule, match_labels, output_activation, to_output_gradient
+
+# Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
+NEGATIVE_LABEL = "(none)"
+
+
+def span_labels(temperature: float = 1.0) -> "SpanLabels":
+    """Make the rule `spacy-tinydistill.SpanLabels.v1`.
+
+    Args:
+        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+    """
+    return SpanLabels(temperature=temperature)
+
+
+class SpanLabels(TeachingRule):
+    """Soft labels for each suggested span (Hinton et al., arXiv 1503.02531).
+
+    The student learns on the spans that the teacher's suggester proposed, so the two may have different ones.
+    """
+
+    # A suggester may read anything from the Doc: sentences, noun chunks, other span groups.
+    reads: ClassVar[Reads] = Reads.EARLIER_ANNOTATIONS
+
+    def __init__(self, *, temperature: float) -> None:
+        self.temperature = temperature
+
+    def accepts(self, student: Any, teacher: Any) -> bool:
+        """Both are span categorizers, with a column for "none" in both or in neither."""
+        return (
+            isinstance(student, SpanCategorizer)
+            and isinstance(teacher, SpanCategorizer)
+            and student.add_negative_label == teacher.add_negative_label
+        )
+
+    def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
+        """Record `spans`, int32, shape (spans, 2), start and end; `probabilities`, float16, (spans, labels)."""
+        spans, scores = teacher.predict(docs)
+        ops = teacher.model.ops
+        lengths = ops.to_numpy(spans.lengths)
+        ends = numpy.cumsum(lengths)[:-1]
+        n_labels = len(_label_names(teacher))
+        bounds = ops.to_numpy(spans.dataXd).reshape((-1, 2)).astype("int32")
+        probabilities = ops.to_numpy(scores).reshape((-1, n_labels)).astype("float16")
+        return [
+            {"spans": doc_bounds, "probabilities": doc_probabilities}
+            for doc_bounds, doc_probabilities in zip(
+                numpy.split(bounds, ends), numpy.split(probabilities, ends), strict=True
+            )
+        ]
+
+    def describe(self, teacher: Any) -> dict[str, Any]:
+        """Name the teacher's labels, in its order."""
+        return {"labels": _label_names(teacher)}
+
+    def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "SpanLabelsLesson":
+        """Bind the rule; the labels may be in another order."""
+        columns = match_labels(name, _label_names(student), teacher["labels"])
+        return SpanLabelsLesson(student, columns, self.temperature)
+
+
+class SpanLabelsLesson(Lesson):
+    """`SpanLabels` at work."""
+
+    def __init__(self, student: Any, columns: numpy.ndarray, temperature: float) -> None:
+        self.student = student
+        self.columns = columns
+        self.temperature = temperature
+        self.activation = output_activation(student.model)
+
+    def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
+        """Learn the soft labels of the batch's spans; a batch without any has loss 0."""
+        model = self.student.model
+        spans = Ragged(
+            model.ops.asarray2i(numpy.concatenate([arrays["spans"] for arrays in targets])),
+            model.ops.asarray1i([len(arrays["spans"]) for arrays in targets]),
+        )
+        if not len(spans.dataXd):
+            return 0.0
+        set_dropout_rate(model, dropout)
+        scores, backprop = model.begin_update((docs, spans))
+        teacher = numpy.zeros(scores.shape, dtype="float32")
+        teacher[:, self.columns] = numpy.concatenate([arrays["probabilities"] for arrays in targets])
+        loss_function = soft_binary_cross_entropy if self.activation == "logistic" else soft_cross_entropy
+        gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=self.temperature)
+        backprop(to_output_gradient(self.activation, scores, gradient))
+        return loss
+
+
+def _label_names(pipe: Any) -> list[str]:
+    return [*pipe.labels, NEGATIVE_LABEL] if pipe.add_negative_label else list(pipe.labels)

@@ -1,0 +1,69 @@
+"""Textcat and textcat_multilabel: one row of probabilities for each Doc."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from spacy.pipeline import TextCategorizer
+from spacy.tokens import Doc
+from thinc.api import set_dropout_rate
+
+from ..losses import soft_binary_cross_entropy, soft_cross_entropy
+from ..teacher.targets import Arrays
+from .base import Lesson, TeachingRule, match_labels, output_activation, to_output_gradient
+
+
+def text_labels(temperature: float = 1.0) -> "TextLabels":
+    """Make the rule `spacy-tinydistill.TextLabels.v1`.
+
+    Args:
+        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+    """
+    return TextLabels(temperature=temperature)
+
+
+class TextLabels(TeachingRule):
+    """Soft labels for each Doc (Hinton et al., arXiv 1503.02531), exclusive or not as the student's model is."""
+
+    def __init__(self, *, temperature: float) -> None:
+        self.temperature = temperature
+
+    def accepts(self, student: Any, teacher: Any) -> bool:
+        """Both classify whole texts, with labels that exclude each other in both or in neither."""
+        return isinstance(student, TextCategorizer) and type(student) is type(teacher)
+
+    def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
+        """Record `probabilities`, float16, shape (labels,)."""
+        scores = teacher.model.ops.to_numpy(teacher.predict(docs))
+        return [{"probabilities": row} for row in scores.astype("float16")]
+
+    def describe(self, teacher: Any) -> dict[str, Any]:
+        """Name the teacher's labels, in its order."""
+        return {"labels": list(teacher.labels)}
+
+    def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "TextLabelsLesson":
+        """Bind the rule; the labels may be in another order."""
+        columns = match_labels(name, list(student.labels), teacher["labels"])
+        return TextLabelsLesson(student, columns, self.temperature)
+
+
+class TextLabelsLesson(Lesson):
+    """`TextLabels` at work."""
+
+    def __init__(self, student: Any, columns: numpy.ndarray, temperature: float) -> None:
+        self.student = student
+        self.columns = columns
+        self.temperature = temperature
+        self.activation = output_activation(student.model)
+
+    def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
+        """Learn the batch's soft labels."""
+        model = self.student.model
+        set_dropout_rate(model, dropout)
+        scores, backprop = model.begin_update(docs)
+        teacher = numpy.zeros(scores.shape, dtype="float32")
+        teacher[:, self.columns] = numpy.stack([arrays["probabilities"] for arrays in targets])
+        loss_function = soft_binary_cross_entropy if self.activation == "logistic" else soft_cross_entropy
+        gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=self.temperature)
+        backprop(to_output_gradient(self.activation, scores, gradient))
+        return loss

@@ -1,0 +1,183 @@
+"""Readers: text, JSONL, DocBin to Docs, streaming."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Corpus, Example
+from spacy.util import logger
+
+from .errors import DistillationError
+
+Reader = Callable[[Language], Iterable[Example]]
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz", ".spacy")
+
+
+def text_corpus(path: str | None, skip_bad_lines: bool = False, max_length: int = 500, limit: int = 0) -> Reader:
+    """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
+
+    Args:
+        path: Null for none; or a file or a folder of files: JSONL with a "text" in each line, plain text with one
+            text a line, either of them gzipped; or DocBins, of which only the text is read.
+        skip_bad_lines: Leave out lines of JSONL that are no JSON or have no text, with their count as a warning,
+            instead of an error at the first one.
+        max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
+        limit: Stop after so many texts; 0 reads all.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        if path is None:
+            return
+        for text in islice(read_texts(Path(path), skip_bad_lines=skip_bad_lines), limit or None):
+            yield from make_examples(nlp, text, max_length)
+
+    return read
+
+
+def gold_corpus(
+    path: str | None, gold_preproc: bool = False, max_length: int = 0, limit: int = 0, augmenter: Callable | None = None
+) -> Reader:
+    """Make the reader `spacy-tinydistill.GoldCorpus.v1`: spaCy's own `spacy.Corpus.v1`, empty where the path is null.
+
+    Args:
+        path: A DocBin, a folder of them, or null.
+        gold_preproc: See https://spacy.io/api/corpus.
+        max_length: Likewise.
+        limit: Likewise.
+        augmenter: Likewise.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        if path is None:
+            return
+        _check_exists(Path(path))
+        corpus = Corpus(path, gold_preproc=gold_preproc, max_length=max_length, limit=limit, augmenter=augmenter)
+        yield from corpus(nlp)
+
+    return read
+
+
+def read_texts(path: Path, *, skip_bad_lines: bool = False) -> Iterator[str]:
+    """Read texts from a file or from every file of a folder, in the order of their names.
+
+    Args:
+        path: See `text_corpus`.
+        skip_bad_lines: See `text_corpus`.
+
+    Yields:
+        Texts that hold more than white space.
+
+    Raises:
+        DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind; TD105, a
+            line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read.
+    """
+    _check_exists(path)
+    found = False
+    for file in _list_files(path):
+        for text in _read_file(file, skip_bad_lines):
+            if text.strip():
+                found = True
+                yield text
+    if not found:
+        raise DistillationError("TD107", path=path)
+
+
+def make_examples(nlp: Language, text: str, max_length: int) -> Iterator[Example]:
+    """Tokenize a text and cut it into pieces; a text without tokens gives none.
+
+    Args:
+        nlp: The student.
+        text: A text.
+        max_length: The most tokens of a piece; 0 leaves the text whole.
+    """
+    # Tokenizing is linear; spaCy's limit guards the memory of a parser, which here never sees the whole text.
+    doc = nlp.tokenizer(text) if len(text) > nlp.max_length else nlp.make_doc(text)
+    step = max_length or len(doc)
+    for start in range(0, len(doc), max(step, 1)):
+        piece = doc if len(doc) <= step else doc[start : start + step].as_doc()
+        yield Example(piece, copy_tokens(nlp, piece))
+
+
+def copy_tokens(nlp: Language, doc: Doc) -> Doc:
+    """Make a Doc of the same tokens, without annotations, in another pipeline's vocabulary."""
+    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise DistillationError("TD102", path=path)
+
+
+def _list_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
+        if not files:
+            raise DistillationError("TD103", path=path, suffixes=", ".join(SUFFIXES))
+        return files
+    if not path.name.endswith(SUFFIXES):
+        raise DistillationError("TD104", path=path, suffixes=", ".join(SUFFIXES))
+    return [path]
+
+
+def _read_file(path: Path, skip_bad_lines: bool) -> Iterator[str]:
+    if path.suffix == ".spacy":
+        yield from _read_doc_bin(path)
+        return
+    try:
+        with _open(path) as file:
+            if ".jsonl" in path.suffixes:
+                yield from _read_jsonl(path, file, skip_bad_lines)
+            else:
+                yield from (line.rstrip("\r\n") for line in file)
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise DistillationError("TD108", path=path, reason=error) from error
+
+
+def _open(path: Path) -> IO[str]:
+    # "utf-8-sig" also reads files that begin with a byte order mark, as some editors write them.
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
+
+
+def _read_jsonl(path: Path, file: IO[str], skip_bad_lines: bool) -> Iterator[str]:
+    skipped = 0
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _read_line(path, number, line)
+        except DistillationError:
+            if not skip_bad_lines:
+                raise
+            skipped += 1
+    if skipped:
+        logger.warning("%s: skipped %d lines without a text", path, skipped)
+
+
+def _read_line(path: Path, number: int, line: str) -> str:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DistillationError("TD105", path=path, line=number, reason=error) from None
+    text = record.get("text") if isinstance(record, dict) else None
+    if not isinstance(text, str):
+        raise DistillationError("TD106", path=path, line=number, found=line.strip()[:60])
+    # A lone surrogate, which JSON can spell, is no character and has no UTF-8; spaCy cannot store it.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _read_doc_bin(path: Path) -> Iterator[str]:
+    # A vocabulary of their own, so that the strings of gold annotations do not end up in the student.
+    vocab = Language().vocab
+    try:
+        docs = DocBin().from_disk(path).get_docs(vocab)
+        yield from (doc.text for doc in docs)
+    except Exception as error:
+        raise DistillationError("TD108", path=path, reason=repr(error)) from error

@@ -1,0 +1,375 @@
+"""The distillation loop: batches in, checkpoints out; the sibling of spaCy's `training/loop.py`."""
+
+import math
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from timeit import default_timer as timer
+from typing import IO, Any
+
+from spacy.language import Language
+from spacy.training import Example
+from spacy.training.loop import create_before_to_disk_callback, subdivide_batch, update_meta
+from thinc.api import Model
+from wasabi import Printer
+
+from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
+from .components.base import Lesson, pipes_of
+from .errors import DistillationError
+from .schemas import DistillationConfig
+from .student.pipeline import save_student
+from .teacher.recorder import Targets
+
+DIR_MODEL_BEST = "model-best"
+DIR_MODEL_LAST = "model-last"
+
+
+@dataclass
+class Taught:
+    """One text of the corpus and what is known about it."""
+
+    example: Example  # The student's Doc, and gold annotations where there are some
+    targets: Targets  # What the teacher says about the Doc, by student pipe
+    has_gold: bool
+
+    def __len__(self) -> int:
+        """The number of tokens, by which spaCy's batchers ask how long an Example is."""
+        return len(self.example)
+
+    @property
+    def predicted(self) -> Any:
+        """The student's Doc, under the name by which spaCy's batchers ask an Example for it."""
+        return self.example.predicted
+
+
+# Makes a new pass over the corpus.
+Corpus = Callable[[], Iterable[Taught]]
+Evaluate = Callable[[], tuple[float, dict[str, Any]]]
+
+
+def distill(
+    student: Language,
+    lessons: dict[str, Lesson],
+    corpus: Corpus,
+    evaluate: Evaluate,
+    *,
+    settings: DistillationConfig,
+    training: dict[str, Any],
+    strings: list[str],
+    output_path: Path,
+    resume: bool = False,
+    stdout: IO = sys.stdout,
+    stderr: IO = sys.stderr,
+) -> float:
+    """Teach a student and write `model-best` and `model-last`.
+
+    Args:
+        student: An initialized pipeline; it ends with the last weights, averaged where the optimizer averages.
+        lessons: For each pipe to teach, the rule at work.
+        corpus: What to learn from.
+        evaluate: Scores the student: the weighted score that decides on the best, and all scores.
+        settings: The `[distillation]` block.
+        training: The `[training]` block, resolved.
+        strings: What the saved student's vocabulary is to hold; see `save_student`.
+        output_path: The folder to write to; it exists.
+        resume: Go on from the folder's checkpoint.
+        stdout: Where the logger writes its table.
+        stderr: Where the logger draws its progress bar.
+
+    Returns:
+        The best weighted score.
+
+    Raises:
+        DistillationError: TD301, a loss is not a number; TD302 or TD303, there is nothing to resume from.
+    """
+    msg = Printer(no_print=True)
+    optimizer = settings.optimizer
+    before_to_disk = create_before_to_disk_callback(training["before_to_disk"])
+    frozen = training["frozen_components"]
+    progress = Progress()
+    if resume:
+        state = load_checkpoint(output_path / FILE_NAME, student, optimizer)
+        progress = Progress(**state["progress"], random_state=state["random"])
+    steps = distill_while_improving(
+        student, lessons, corpus, evaluate, settings=settings, training=training, progress=progress
+    )
+    stdout.write(msg.info(f"Pipeline: {student.pipe_names}") + "\n")
+    stdout.write(msg.info(f"Taught by the teacher: {list(lessons)}") + "\n")
+    if frozen:
+        stdout.write(msg.info(f"Frozen components: {frozen}") + "\n")
+    stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
+    with student.select_pipes(disable=frozen):
+        log_step, finalize_logger = training["logger"](student, stdout, stderr)
+    try:
+        for _, info, is_best in steps:
+            if is_best is not None:
+                with student.select_pipes(disable=frozen):
+                    update_meta(training, student, info)
+                with student.use_params(optimizer.averages or {}):
+                    save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
+                    if is_best:
+                        save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
+                save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                info["output_path"] = str(output_path / DIR_MODEL_LAST)
+            log_step(info if is_best is not None else None)
+    finally:
+        finalize_logger()
+    return max(score for score, _ in progress.results)
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    step: int = -1  # The last update that was made
+    epoch: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    results: list[Any] = field(default_factory=list)  # (score, step) of each evaluation
+    random_state: dict[str, Any] | None = None  # To go on with, where the run is a resumed one
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return {key: value for key, value in vars(self).items() if key != "random_state"}
+
+
+def distill_while_improving(
+    student: Language,
+    lessons: dict[str, Lesson],
+    corpus: Corpus,
+    evaluate: Evaluate,
+    *,
+    settings: DistillationConfig,
+    training: dict[str, Any],
+    progress: Progress,
+) -> Iterator[tuple[list[Taught], dict[str, Any], bool | None]]:
+    """Teach until the score stops improving or the updates are made.
+
+    Args:
+        student: See `distill`.
+        lessons: Likewise.
+        corpus: Likewise.
+        evaluate: Likewise.
+        settings: Likewise.
+        training: Likewise.
+        progress: Kept up to date. Where it is not a new one, the batches that it has seen are passed over.
+
+    Yields:
+        After each update `(batch, info, is_best)`, as spaCy's `train_while_improving` does: `is_best` is None where the
+        student was not evaluated.
+    """
+    optimizer = settings.optimizer
+    frozen = training["frozen_components"]
+    losses: dict[str, float] = {}
+    start_time = timer() - progress.seconds
+    batches = create_batches(corpus, settings, training["seed"])
+    for _ in islice(batches, progress.step + 1):
+        pass
+    if progress.random_state:
+        set_random_state(progress.random_state)
+    for epoch, batch in batches:
+        progress.step += 1
+        progress.epoch = epoch
+        if training["before_update"]:
+            training["before_update"](student, {"step": progress.step, "epoch": progress.epoch})
+        parts = list(subdivide_batch(batch, training["accumulate_gradient"]))
+        update = _Update(student, lessons, settings, training, progress, losses)
+        if settings.gold_weight:
+            for part in parts:
+                update.learn_from_gold([taught for taught in part if taught.has_gold])
+            _scale_gradients(student, settings.gold_weight)
+        for part in parts:
+            update.learn_from_teacher(part)
+        for name, pipe in pipes_of(student):
+            if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
+                pipe.finish_update(optimizer)
+        optimizer.step_schedules()
+        score, other_scores, is_best = None, None, None
+        if progress.step % training["eval_frequency"] == 0 or progress.step == settings.max_steps:
+            _check_weights(student, progress)
+            with student.use_params(optimizer.averages or {}):
+                score, other_scores = evaluate()
+            progress.results.append((score, progress.step))
+            is_best = score == max(result[0] for result in progress.results)
+        progress.words += sum(len(taught) for taught in batch)
+        progress.seconds = timer() - start_time
+        info = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "score": score,
+            "other_scores": other_scores,
+            "losses": losses,
+            "checkpoints": progress.results,
+            "seconds": int(progress.seconds),
+            "words": progress.words,
+        }
+        yield batch, info, is_best
+        if is_best is not None:
+            losses = {}
+        # The earliest of equal scores is the best, as in spaCy.
+        best_step = -max((score, -step) for score, step in progress.results)[1]
+        if training["patience"] and progress.step - best_step >= training["patience"]:
+            break
+        if settings.max_steps and progress.step >= settings.max_steps:
+            break
+
+
+def create_batches(
+    corpus: Corpus, settings: DistillationConfig, seed: int | None
+) -> Iterator[tuple[int, list[Taught]]]:
+    """Make the batches of one epoch after another, the same ones each time for the same seed.
+
+    Args:
+        corpus: Called once, and its texts shuffled for each epoch; called for each epoch, and not shuffled, where
+            `max_epochs` is -1.
+        settings: The `[distillation]` block.
+        seed: The shuffling has random numbers of its own, so that a resumed run finds its place without repeating
+            the updates in between.
+    """
+    numbers = random.Random(seed or 0)
+    epoch = 0
+    texts = [] if settings.max_epochs == -1 else list(corpus())
+    while settings.max_epochs < 1 or epoch < settings.max_epochs:
+        if settings.max_epochs == -1:
+            batches = settings.batcher(corpus())  # type: ignore[arg-type]
+        else:
+            numbers.shuffle(texts)
+            batches = settings.batcher(texts)  # type: ignore[arg-type]
+        for batch in batches:
+            yield epoch, list(batch)  # type: ignore[arg-type]
+        epoch += 1
+
+
+class _Update:
+    """The forward and backward passes of one update."""
+
+    def __init__(
+        self,
+        student: Language,
+        lessons: dict[str, Lesson],
+        settings: DistillationConfig,
+        training: dict[str, Any],
+        progress: Progress,
+        losses: dict[str, float],
+    ) -> None:
+        self.student = student
+        self.lessons = lessons
+        self.dropout = settings.dropout
+        self.frozen = training["frozen_components"]
+        self.annotating = training["annotating_components"]
+        self.progress = progress
+        self.losses = losses
+
+    def learn_from_gold(self, batch: list[Taught]) -> None:
+        """Add the gradients of spaCy's own losses on gold annotations."""
+        examples = [taught.example for taught in batch]
+
+        def learn(name: str, pipe: Any) -> float:
+            try:
+                return float(pipe.update(examples, drop=self.dropout, losses={})[name])
+            except ValueError as error:
+                # spaCy's own errors for a loss or scores that are not numbers.
+                if str(error).startswith(("[E910]", "[E940]")):
+                    return math.nan
+                raise
+
+        if batch:
+            self._run_pipes(batch, learn)
+
+    def learn_from_teacher(self, batch: list[Taught]) -> None:
+        """Add the gradients of the distillation losses."""
+        docs = [taught.predicted for taught in batch]
+
+        def learn(name: str, pipe: Any) -> float:
+            return self.lessons[name].update(docs, [taught.targets[name] for taught in batch], dropout=self.dropout)
+
+        self._run_pipes(batch, learn)
+
+    def _run_pipes(self, batch: list[Taught], learn: Callable[[str, Any], float]) -> None:
+        """Let encoders hand out their vectors, the pipes learn, and their gradients flow back into the encoders."""
+        examples = [taught.example for taught in batch]
+        streams = []
+        for name, pipe in pipes_of(self.student):
+            if hasattr(pipe, "listeners") and name not in self.frozen:
+                pipe.update(examples, drop=self.dropout, losses=self.losses)
+                streams.append(_GradientStream(pipe))
+            elif name in self.lessons:
+                loss = learn(name, pipe)
+                if not math.isfinite(loss):
+                    self._report_loss(name, loss, batch)
+                self.losses[name] = self.losses.get(name, 0.0) + loss
+            if name in self.annotating:
+                for example, doc in zip(examples, pipe.pipe([eg.predicted for eg in examples]), strict=True):
+                    example.predicted = doc
+        for stream in streams:
+            stream.finish()
+
+    def _report_loss(self, name: str, loss: float, batch: list[Taught]) -> None:
+        raise DistillationError(
+            "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
+            text=batch[0].predicted.text[:60],
+        )  # fmt: skip
+
+
+class _GradientStream:
+    """Sees to it that an encoder learns even where its last listener did not.
+
+    spaCy's encoders add up their listeners' gradients and run backwards when the last one answers. A pipe that found
+    nothing to learn in a batch does not answer, and if it was the last one, the others' gradients would be lost.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        self.listeners = list(encoder.listeners)
+        self.answered: set[int] = set()
+        for i, listener in enumerate(self.listeners):
+            listener._backprop = self._watch(i, listener._backprop)
+
+    def _watch(self, i: int, backprop: Any) -> Any:
+        def watched(*args: Any) -> Any:
+            self.answered.add(i)
+            return backprop(*args)
+
+        return watched
+
+    def finish(self) -> None:
+        """Answer, with no gradient, for the last listener if it did not."""
+        last = len(self.listeners) - 1
+        if self.answered and last not in self.answered:
+            self.listeners[last]._backprop([])
+
+
+def _scale_gradients(student: Language, factor: float) -> None:
+    if factor == 1.0:
+        return
+    for node in _nodes(student):
+        for name in node.param_names:
+            if node.has_grad(name):
+                gradient = node.get_grad(name)
+                gradient *= factor
+        for shim in node.shims:
+            for parameter in shim._model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= factor
+
+
+def _check_weights(student: Language, progress: Progress) -> None:
+    for pipe_name, pipe in pipes_of(student):
+        if isinstance(getattr(pipe, "model", None), Model):
+            for node in pipe.model.walk():
+                for name in node.param_names:
+                    if node.has_param(name) and not node.ops.xp.isfinite(node.get_param(name)).all():
+                        raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
+
+
+def _nodes(student: Language) -> Iterator[Model]:
+    """Every node of every model, once."""
+    seen: set[int] = set()
+    for _, pipe in pipes_of(student):
+        if isinstance(getattr(pipe, "model", None), Model):
+            for node in pipe.model.walk():
+                if node.id not in seen:
+                    seen.add(node.id)
+                    yield node

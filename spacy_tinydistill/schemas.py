@@ -1,0 +1,73 @@
+"""The [distillation] block of a config: every default and every check in one place."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from spacy.training import Example
+from spacy.training.batchers import configure_minibatch_by_words
+from spacy.util import registry
+from thinc.api import Adam, Config, ConfigValidationError, Optimizer
+
+from .components.base import TeachingRule
+from .errors import DistillationError
+
+
+class DistillationConfig(BaseModel):
+    """The settings of a run.
+
+    spaCy v4's `[distillation]` (`corpus`, `batcher`, `dropout`, `max_epochs`, `max_steps`, `optimizer`,
+    `student_to_teacher`) with the same meanings, and what is ours. What both training and distilling need, such as
+    `eval_frequency`, `logger`, `seed` and `frozen_components`, is in `[training]`, as in v4.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    corpus: str = Field("corpora.distill", title="Where in the config the corpus to learn on is")
+    gold_corpus: str | None = Field(None, title="Where in the config the corpus with gold annotations is")
+    gold_weight: float = Field(1.0, ge=0.0, title="Weight of the gold annotations' loss; the teacher's is 1")
+    hold_out: float = Field(0.05, gt=0.0, lt=1.0, title="Share of the corpus to score on where there is no dev corpus")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate")
+    max_epochs: int = Field(0, ge=-1, title="Most passes over the corpus; 0 for no limit, -1 to stream it")
+    max_steps: int = Field(4000, ge=0, title="Most updates; 0 for no limit")
+    student_to_teacher: dict[str, str] = Field(default_factory=dict, title="Teacher's pipe for each student pipe")
+    teaching: dict[str, TeachingRule] = Field(default_factory=dict, title="How each student pipe is taught")
+    batcher: Callable[[Iterable[Example]], Iterable[list[Example]]] = Field(
+        default_factory=lambda: configure_minibatch_by_words(size=1500, tolerance=0.2, discard_oversize=False),
+        title="Batcher",
+    )
+    optimizer: Optimizer = Field(default_factory=lambda: Adam(0.001), title="Optimizer")
+
+
+def read_distillation_config(config: Config) -> DistillationConfig:
+    """Resolve and check a config's `[distillation]` block.
+
+    Args:
+        config: The whole config, interpolated.
+
+    Raises:
+        DistillationError: TD001, there is no such block; TD002, a key that does not exist; TD003, a value of the
+            wrong kind or out of range; TD004, a registered function that does not exist or takes other arguments.
+    """
+    block = config.get("distillation")
+    if not isinstance(block, dict):
+        raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config))
+    known = set(DistillationConfig.model_fields)
+    for key in block:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hint = f'Did you mean "{close[0]}"?' if close else "Remove it."
+            raise DistillationError("TD002", key=key, hint=hint, known=", ".join(sorted(known)))
+    try:
+        resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
+    except ConfigValidationError as error:
+        raise DistillationError("TD004", reason=error.text.strip()) from None
+    except (ValueError, TypeError) as error:
+        raise DistillationError("TD004", reason=error) from None
+    try:
+        return DistillationConfig.model_validate(resolved)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DistillationError("TD003", key=key, value=first["input"], reason=first["msg"]) from None
