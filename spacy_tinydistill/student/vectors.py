@@ -8,8 +8,8 @@ it for sentence encoders. A word alone is their "decontextualized" way: one shor
 fine-tuned encoder then says how the word counts in its task.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import spacy
 from numpy.typing import NDArray
 from spacy.language import Language
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from tqdm import tqdm
@@ -49,27 +50,29 @@ def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64,
         limit: The most words to keep, by frequency.
 
     Returns:
-        A blank pipeline of the teacher's language. Its vectors, float32 of shape (words, width), are looked up by
-        a token's NORM, so that one row serves a word in any case. Each dimension has mean 0; over all words and
-        dimensions their standard deviation is 1.
+        A blank pipeline of the teacher's language. Its vectors are float32 of shape (words, width); one row serves
+        a word in every spelling. Each dimension has mean 0; over all words and dimensions their standard deviation
+        is 1.
 
     Raises:
         DistillationError: TD520 (the teacher has no encoder), TD521 (no words), TD522 (width out of range),
             TD523 (the encoder gave no token vectors).
     """
     encoder = encoder_name(teacher)
-    words = list(islice(frequent_words(teacher, encoder, texts), limit))
+    spellings = frequent_words(teacher, encoder, texts, limit)
+    words = list(spellings)
     if not words:
         raise DistillationError("TD521")
     hidden = embed_words(teacher, encoder, words[:1]).shape[1]
     if not 1 <= width <= hidden:
         raise DistillationError("TD522", width=width, hidden=hidden)
     data = principal_components(embed_words(teacher, encoder, words), width)
-    language = teacher.meta["lang"]
-    nlp = spacy.blank(language)
-    # Vectors go by a word's hash. Its string would only make the student bigger, so it stays out.
-    keys = [teacher.vocab.strings.add(word) for word in words]
-    nlp.vocab.vectors = Vectors(data=data, keys=keys, name=f"{language}_{encoder}_{width}", attr="NORM")
+    nlp = spacy.blank(teacher.meta["lang"])
+    nlp.vocab.vectors = Vectors(data=data, name=f"{nlp.lang}_{encoder}_{width}")
+    for row, word in enumerate(words):
+        for spelling in spellings[word]:
+            # Vectors go by a hash. The string itself would only make the student bigger, so it stays out.
+            nlp.vocab.vectors.add(get_string_id(spelling), row=row)
     return nlp
 
 
@@ -82,12 +85,28 @@ def encoder_name(teacher: Language) -> str:
     raise DistillationError("TD520", pipes=", ".join(teacher.pipe_names) or "no pipes", factories=", ".join(ENCODERS))
 
 
-def frequent_words(teacher: Language, encoder: str, texts: Iterable[str]) -> Iterator[str]:
-    """Yield words, normalised, each once: those of the texts by frequency, then those of the encoder's vocabulary."""
+def frequent_words(teacher: Language, encoder: str, texts: Iterable[str], limit: int) -> dict[str, list[str]]:
+    """List words, normalised: those of the texts by frequency, then those of the encoder's vocabulary.
+
+    Returns:
+        For each word how it is spelled: as it is, capitalised, and as in the texts. No spelling is of two words.
+    """
     tokenizer: Any = teacher.tokenizer
-    counts = Counter(token.norm_ for doc in tokenizer.pipe(texts) for token in doc if not token.is_space)
+    counts: Counter[str] = Counter()
+    seen: dict[str, dict[str, None]] = defaultdict(dict)
+    for doc in tokenizer.pipe(texts):
+        for token in doc:
+            if not token.is_space:
+                counts[token.norm_] += 1
+                seen[token.norm_][token.text] = None
     in_texts = (word for word, _ in counts.most_common())
-    yield from dict.fromkeys(chain(in_texts, piece_words(teacher.get_pipe(encoder))))
+    words = islice(dict.fromkeys(chain(in_texts, piece_words(teacher.get_pipe(encoder)))), limit)
+    owners: dict[str, str] = {}
+    spellings: dict[str, list[str]] = {}
+    for word in words:
+        forms = dict.fromkeys([word, word.capitalize(), *seen[word]])
+        spellings[word] = [form for form in forms if owners.setdefault(form, word) == word]
+    return spellings
 
 
 def piece_words(encoder: object) -> list[str]:
