@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spacy.cli._util import Arg, Opt, init_cli, setup_gpu
+from spacy.cli._util import Arg, Opt, init_cli
 from wasabi import msg
 
 from ._util import numbered_errors
@@ -20,6 +20,7 @@ def init_distill_vectors_cli(
 ) -> None:
     """Distil static word vectors from a teacher's transformer, for a student to start from."""
     from ..corpus import read_texts
+    from ..device import use_device
     from ..errors import DistillationError
     from ..student.vectors import distill_vectors
     from ..teacher.recorder import load_teacher
@@ -27,7 +28,7 @@ def init_distill_vectors_cli(
     with numbered_errors():
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)
-        setup_gpu(gpu_id)
+        use_device(gpu_id)
         nlp = distill_vectors(load_teacher(teacher), read_texts(texts), width=width, limit=limit)
         nlp.to_disk(output_path)
     rows, width = nlp.vocab.vectors.shape
