@@ -100,6 +100,15 @@ MESSAGES: dict[str, str] = {
     "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
     "TD507": "The output folder {path} cannot be made or read: {reason}. Choose another one.",
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
+    # Static vectors
+    "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
+    "factories: {factories}.",
+    "TD521": "There are no words to make vectors of: the texts are empty and the teacher has no vocabulary of pieces. "
+    "Give text with words in it.",
+    "TD522": "Vectors of width {width} cannot be made: the teacher's encoder is {hidden} wide. Give a width between 1 "
+    "and {hidden}.",
+    "TD523": "The teacher's encoder left no vector for each token of {text!r}. Expected doc._.trf_data of "
+    "spacy-transformers or spacy-curated-transformers, or doc.tensor.",
 }
 
 

@@ -1,20 +1,28 @@
 """The report: what is compared, what is measured, what is refused. Nothing depends on the machine's speed."""
 
 import json
+from importlib.metadata import entry_points
 
 import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from thinc.api import Linear, chain
+from thinc.api import Linear, chain, fix_random_seed
+from typer.testing import CliRunner
 
+import spacy_tinydistill.cli.benchmark
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.report import compare as compare_module
+from spacy_tinydistill.report import speed
+from spacy_tinydistill.report.compare import compare
 from spacy_tinydistill.report.scores import score_pipelines
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
-from spacy_tinydistill.report.speed import _sample
+from spacy_tinydistill.report.speed import _sample, _shares, _Team
+from spacy_tinydistill.report.table import print_report
 
 SENTENCES = [
     ("I like green apples .", ["PRON", "VERB", "ADJ", "NOUN", "PUNCT"], [1, 1, 3, 1, 1], "FOOD"),
@@ -34,6 +42,7 @@ def gold_docs(vocab):
 
 def trained(pipes: list[str], width: int, steps: int = 12) -> Language:
     """A small CNN pipeline trained until it knows most of the few sentences."""
+    fix_random_seed(0)
     nlp = spacy.blank("en")
     for pipe in pipes:
         tok2vec = {
@@ -140,6 +149,22 @@ def test_a_pipeline_agrees_with_itself(pipe):
     assert agreement["cats_macro_auc"] == pytest.approx(1.0)
 
 
+@Language.component("whitespace_roots")
+def whitespace_roots(doc):
+    """A parse with a sentence that hangs on whitespace, as parsers do produce."""
+    heads, deps = [1, 1, 3, 3], ["dep", "ROOT", "dep", "ROOT"]
+    return Doc(doc.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc], heads=heads, deps=deps)
+
+
+def test_sentences_that_hang_on_whitespace():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("parser").initialize(lambda: [Example(doc, doc) for doc in gold_docs(nlp.vocab)], nlp=nlp)
+    nlp.add_pipe("whitespace_roots")
+    assert [len(sent) for sent in nlp("Apples \n\nCars \n").sents] == [2, 2]
+    agreement = score_pipelines(nlp, nlp, ["Apples \n\nCars \n"])["agreement"]
+    assert agreement["sents_f"] == agreement["dep_las"] == 1.0
+
+
 def ruled(attributes: dict[str, str]) -> Language:
     nlp = spacy.blank("en")
     nlp.add_pipe("attribute_ruler").add([[{}]], attributes)
@@ -197,3 +222,171 @@ def test_sample(words, max_words):
     assert sample
     assert sum(words[i] for i in sample) <= max(max_words, min(words))
     assert sample == _sample(words, max_words)
+
+
+@given(st.lists(st.text(max_size=30)), st.integers(1, 5))
+def test_shares_hold_every_text_once(texts, n):
+    shares = _shares(texts, n)
+    assert len(shares) == n
+    assert sorted(text for share in shares for text in share) == sorted(texts)
+    sizes = [sum(map(len, share)) for share in shares]
+    assert max(sizes) - min(sizes) <= max(map(len, texts), default=0)
+
+
+def test_memory_of_a_worker_is_its_own(folder):
+    with _Team(str(folder / "blank")) as team:
+        before = team.peak_memory()
+    ballast = b"x" * 10**9
+    with _Team(str(folder / "blank")) as team:
+        team.warm_up(["A text.", "", "😀"])
+        assert team.peak_memory() < before + len(ballast) // 2
+
+
+def test_a_worker_that_stops_leaves_its_last_words(folder, tmp_path):
+    code = tmp_path / "code.py"
+    code.write_text("print('on stdout')\nraise RuntimeError('no such luck')\n")
+    with pytest.raises(DistillationError, match=r"(?s)TD411.*no such luck"):
+        _Team(str(folder / "student"), code=code)
+
+
+# --- the whole
+
+
+@pytest.mark.slow
+def test_the_command(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "LOADS", 1)
+    arguments = [
+        "benchmark",
+        "distillation",
+        *(str(folder / name) for name in ("teacher", "student", "gold.spacy")),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "new" / "out"), "--max-words", "50"])
+
+    assert result.exit_code == 0, result.output
+    assert "Agreement" in result.output
+    assert "Words/s, all cores" in result.output
+    report = json.loads((tmp_path / "new" / "out" / "report.json").read_text(encoding="utf8"))
+    for role in ("teacher", "student"):
+        side = report[role]
+        assert side["path"] == str(folder / role)
+        assert set(side["words_per_second"]) == set(side["words_per_second_runs"]) == {"1", "all"}
+        assert all(len(runs) == 5 for runs in side["words_per_second_runs"].values())
+        assert side["all_cores"] in ("threads", "processes")
+        assert side["bytes"] == bytes_on_disk(folder / role)
+        assert side["parameters"] > 0
+        assert side["load_seconds"] > 0
+        assert side["peak_memory"] > 10**7
+        assert 0 <= side["scores"]["tag_acc"] <= 1
+    assert report["speed_up"].keys() == {"1", "all"}
+    assert report["compression"] == report["teacher"]["bytes"] / report["student"]["bytes"]
+    assert report["data"]["documents"] == len(SENTENCES)
+    assert report["data"]["gold"] is True
+    assert report["timing"]["words"] == report["data"]["words"]
+    assert report["machine"]["cores"] >= 1
+    assert report["versions"]["spacy"] == spacy.__version__
+
+
+@pytest.fixture
+def without_timing(monkeypatch):
+    """Leave out the processes, which take a minute to start; the rest of `compare` runs."""
+    measured = {
+        "words_per_second": {"1": 10.0, "all": 20.0},
+        "words_per_second_runs": {"1": [10.0], "all": [10.0, 20.0, 30.0]},
+        "all_cores": "processes",
+        "load_seconds": 1.0,
+        "load_seconds_runs": [1.0],
+        "peak_memory": None,
+    }
+    timing = {"documents": 1, "words": 1, "runs": 1, "cores": 1}
+    monkeypatch.setattr(
+        compare_module, "measure_speed", lambda names, *_, **__: (dict.fromkeys(names, measured), timing)
+    )
+
+
+@pytest.mark.usefixtures("without_timing")
+def test_text_alone_gives_agreement(folder, tmp_path, capsys):
+    report = compare(folder / "teacher", folder / "student", folder / "texts.jsonl", output=tmp_path)
+    assert report == json.loads((tmp_path / "report.json").read_text(encoding="utf8"))
+    assert report["teacher"]["scores"] == report["retention"] == {}
+    assert set(report["agreement"]) >= {"tag_acc", "cats_macro_f"}
+    assert report["speed_up"] == {"1": 1.0, "all": 1.0}
+    print_report(report)
+    printed = capsys.readouterr().out
+    assert "cats_macro_f" in printed
+    assert "differ by more than 30%" in printed
+
+    with pytest.raises(DistillationError, match="TD409"):
+        compare(folder / "teacher", folder / "student", folder / "texts.jsonl", output=tmp_path)
+    compare(folder / "teacher", folder / "student", folder / "texts.jsonl", output=tmp_path, force=True)
+
+
+@pytest.mark.usefixtures("without_timing")
+def test_gold_without_annotations_and_unknown_spaces(folder, tmp_path):
+    bare = DocBin(docs=[Doc(spacy.blank("en").vocab, words=["don't", "stop"]), Doc(spacy.blank("en").vocab)])
+    bare.to_disk(tmp_path / "bare.spacy")
+    report = compare(folder / "teacher", folder / "student", tmp_path / "bare.spacy")
+    assert report["data"]["documents"] == 1
+    assert report["teacher"]["scores"]["tag_acc"] is None
+    assert report["retention"]["tag_acc"] is None
+    assert report["agreement"]["tag_acc"] is not None
+
+
+def test_the_command_is_registered_where_the_package_is_installed():
+    commands = entry_points(group="spacy_cli")
+    if "benchmark_distillation" not in commands.names:
+        pytest.skip("spacy-tinydistill is not installed")
+    command = commands["benchmark_distillation"].load()
+    assert command is spacy_tinydistill.cli.benchmark.benchmark_distillation_cli
+
+
+# --- bad input
+
+
+def raises(message, folder, teacher="teacher", student="student", data="gold.spacy", **options):
+    with pytest.raises(DistillationError, match=message):
+        compare(folder / teacher, folder / student, folder / data, **options)
+
+
+def test_bad_pipelines(folder, tmp_path):
+    raises("TD401.*teacher.*missing", folder, teacher="missing")
+    raises("TD401.*student", folder, student="gold.spacy")
+    (tmp_path / "empty").mkdir()
+    raises("TD402.*student", folder, student=tmp_path / "empty")
+    with pytest.raises(DistillationError, match="TD401"):
+        compare("", folder / "student", folder / "gold.spacy")
+    with pytest.raises(DistillationError, match="TD401"):
+        compare("__import__('os').getcwd()", folder / "student", folder / "gold.spacy")
+
+
+def test_bad_data(folder, tmp_path):
+    raises("TD102", folder, data="missing.spacy")
+    raises("TD103", folder, data="teacher")
+    (tmp_path / "broken.spacy").write_bytes(b"no DocBin")
+    raises("TD108", folder, data=tmp_path / "broken.spacy")
+    DocBin().to_disk(tmp_path / "empty.spacy")
+    raises("TD107", folder, data=tmp_path / "empty.spacy")
+    (tmp_path / "table.csv").write_text("a,b")
+    raises("TD104.*csv", folder, data=tmp_path / "table.csv")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    raises("TD108", folder, data=tmp_path / "latin.txt")
+    (tmp_path / "blank.txt").write_text("\n\n")
+    raises("TD107", folder, data=tmp_path / "blank.txt")
+    (tmp_path / "lines.jsonl").write_text('{"text": "one"}\n{"texts": "two"}\n')
+    raises("TD106.*line 2", folder, data=tmp_path / "lines.jsonl")
+    (tmp_path / "long.txt").write_text("a" * 1_000_001)
+    raises("TD413", folder, data=tmp_path / "long.txt")
+
+
+def test_bad_options(folder, tmp_path):
+    raises("TD408", folder, output=folder / "gold.spacy")
+    raises("TD412", folder, code=tmp_path / "missing.py")
+    raises("TD211", folder, gpu_id=99)
+    raises("TD407", folder, student="blank")
+
+
+def test_the_command_shows_the_error_alone(folder, tmp_path):
+    arguments = ["benchmark", "distillation", "no_such_pipeline", str(folder / "student")]
+    result = CliRunner().invoke(app, [*arguments, str(folder / "gold.spacy"), "-o", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "TD401" in result.output
+    assert "Traceback" not in result.output

@@ -14,6 +14,7 @@ def init_distill_config_cli(
     output_file: Path = Arg(..., help="File to write the student's config to"),
     size: str = Opt("tiny", "--size", "-s", help="Size of the student: mini, tiny or nano"),
     pipeline: str = Opt("", "--pipeline", "-p", help="Comma-separated names of the teacher's pipes; by default all"),
+    vectors: str | None = Opt(None, "--vectors", "-v", help="Static vectors for the student to read"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
 ) -> None:
     """Write a complete config for a student that mirrors a teacher's pipes."""
@@ -25,7 +26,7 @@ def init_distill_config_cli(
         if output_file.exists() and not force:
             raise DistillationError("TD502", path=output_file)
         nlp = load_teacher(teacher)
-        config = student_config(nlp, size=size, pipeline=string_to_list(pipeline) or None)
+        config = student_config(nlp, size=size, pipeline=string_to_list(pipeline) or None, vectors=vectors)
         try:
             output_file.parent.mkdir(parents=True, exist_ok=True)
             config.to_disk(output_file)

@@ -77,6 +77,8 @@ class TransitionsLesson(Lesson):
         """Walk through the batch as the student would, and learn how the teacher scores each state on the way."""
         set_dropout_rate(self.student.model, dropout)
         student, backprop_vectors = self.student.model.begin_update(docs)
+        # The step model has a rate of its own, which `set_dropout_rate` does not reach: a tenth, unless it is 0.
+        student.attrs["dropout_rate"] = dropout
         teacher = self.scorer.begin(docs, numpy.concatenate([arrays["vectors"] for arrays in targets]))
         states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
         loss = 0.0

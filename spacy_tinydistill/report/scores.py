@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from spacy.attrs import DEP, LEMMA, MORPH, POS, TAG  # type: ignore[import-not-found]
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.pipeline.functions import DocCleaner
@@ -30,8 +29,8 @@ def score_pipelines(
     Args:
         teacher: The pipeline to agree with.
         student: The pipeline to score.
-        texts: The data's texts. Unused if there are gold annotations.
-        gold: The data with gold annotations.
+        texts: The data's texts.
+        gold: The same data with gold annotations, where there are some.
 
     Returns:
         `teacher` and `student`: the scores against gold by spaCy's names, nested ones per type included
@@ -44,16 +43,17 @@ def score_pipelines(
     """
     teacher_docs = _annotate(teacher, texts, gold, "Teacher")
     student_docs = _annotate(student, texts, gold, "Student")
-    said = _as_references(teacher, teacher_docs)
+    said = DocBin(docs=teacher_docs)
+    said.cats = [_decide(teacher, cats) for cats in said.cats]
 
-    against_teacher = _score(student, student_docs, said)
-    known = _flatten(_score(teacher, teacher_docs[:1], said))
+    against_teacher = _score(student, student_docs, _said(student, said))
+    known = _flatten(_score(teacher, teacher_docs[:1], _said(teacher, said)))
     agreement = {name: value for name, value in _flatten(against_teacher).items() if name in known}
     if all(name in against_teacher.get("tokenizer", {}) for name in agreement):
         raise DistillationError("TD407", teacher=teacher.pipe_names, student=student.pipe_names)
 
-    teacher_scores = _flatten(_score(teacher, teacher_docs, gold)) if gold else {}
-    student_scores = _flatten(_score(student, student_docs, gold)) if gold else {}
+    teacher_scores = _flatten(_score(teacher, teacher_docs, _non_empty(teacher, gold))) if gold else {}
+    student_scores = _flatten(_score(student, student_docs, _non_empty(student, gold))) if gold else {}
     return {
         "teacher": teacher_scores,
         "student": student_scores,
@@ -93,19 +93,18 @@ def _non_empty(nlp: Language, references: DocBin) -> Iterator[Doc]:
     return (doc for doc in references.get_docs(nlp.vocab) if len(doc))
 
 
-def _as_references(nlp: Language, docs: list[Doc]) -> DocBin:
-    """Annotated Docs as spaCy's scorers expect gold ones: cats decided, nothing said about whitespace.
+def _said(nlp: Language, said: DocBin) -> Iterator[Doc]:
+    """A pipeline's annotations as spaCy's scorers expect gold ones, in the vocabulary of another pipeline.
 
-    The scorers pass over whitespace only in what is predicted; a pipeline would not agree with itself.
+    Nothing is said about whitespace: the scorers pass over it only in what is predicted, so that a pipeline
+    would not agree with itself. It is still part of sentences.
     """
-    references = DocBin(docs=docs)
-    references.cats = [_decide(nlp, cats) for cats in references.cats]
-    columns = [references.attrs.index(attr) for attr in (TAG, POS, MORPH, LEMMA, DEP)]
-    for doc, tokens in zip(docs, references.tokens, strict=True):
-        whitespace = [token.i for token in doc if token.is_space]
-        for column in columns:
-            tokens[whitespace, column] = 0
-    return references
+    for doc in said.get_docs(nlp.vocab):
+        for token in doc:
+            if token.is_space:
+                token.tag = token.pos = token.lemma = token.dep = 0
+                token.set_morph(None)  # type: ignore[attr-defined]  # missing in spaCy's stubs
+        yield doc
 
 
 def _decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
@@ -123,10 +122,9 @@ def _decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
     return decided
 
 
-def _score(nlp: Language, docs: list[Doc], references: DocBin) -> dict[str, Scores]:
+def _score(nlp: Language, docs: list[Doc], references: Iterator[Doc]) -> dict[str, Scores]:
     """Scores by the name of the pipe."""
-    pairs = zip(docs, _non_empty(nlp, references), strict=False)
-    examples = [Example(doc, reference) for doc, reference in pairs]
+    examples = [Example(doc, reference) for doc, reference in zip(docs, references, strict=False)]
     return _plain(Scorer(nlp).score(examples, per_component=True))
 
 

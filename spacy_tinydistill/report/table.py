@@ -30,8 +30,8 @@ def print_report(report: dict[str, Any]) -> None:
     passes = [runs for role in ROLES for runs in report[role]["words_per_second_runs"].values()]
     if any(_spread(runs) > NOISY for runs in passes):
         msg.warn(
-            f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept this "
-            "machine busy, measure again when it is quiet."
+            f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept "
+            "this machine busy, measure again when it is quiet."
         )
 
 

@@ -117,7 +117,9 @@ vectors = ${paths.vectors}
 """
 
 
-def student_config(teacher: Language, *, size: str = "tiny", pipeline: list[str] | None = None) -> Config:
+def student_config(
+    teacher: Language, *, size: str = "tiny", pipeline: list[str] | None = None, vectors: str | None = None
+) -> Config:
     """Write a config for a CNN student of the teacher's pipes.
 
     The student's pipes share one `tok2vec`. Their settings other than the model are the teacher's; labels are not
@@ -127,6 +129,8 @@ def student_config(teacher: Language, *, size: str = "tiny", pipeline: list[str]
         teacher: The pipeline to mirror.
         size: A key of `SIZES`.
         pipeline: The teacher's pipes to mirror, by name; by default all that can be.
+        vectors: A folder or package with static vectors for the student to read, such as `vectors.distill_vectors`
+            makes; by default it has none.
 
     Returns:
         The config, complete, with `[paths]` left null.
@@ -139,7 +143,7 @@ def student_config(teacher: Language, *, size: str = "tiny", pipeline: list[str]
     for name in pipeline or []:
         if name not in teacher.pipe_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
-    components = _mirror_pipes(teacher, SIZES[size], pipeline or teacher.pipe_names)
+    components = _mirror_pipes(teacher, SIZES[size], pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = copy_config(teacher.config["nlp"])
     nlp.update(pipeline=list(components), disabled=[])
@@ -147,8 +151,8 @@ def student_config(teacher: Language, *, size: str = "tiny", pipeline: list[str]
     config["corpora"] = run["corpora"]
     config["nlp"] = nlp
     config["components"] = components
+    config["paths"]["vectors"] = vectors
     for name, pipe in pipes_of(teacher):
-        # textcat_multilabel is a TextCategorizer without that setting.
         if name in components and isinstance(pipe, TextCategorizer) and pipe.cfg.get("positive_label"):
             config["initialize"]["components"][name] = {"positive_label": pipe.cfg["positive_label"]}
     # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
@@ -164,7 +168,7 @@ def unmirrored_pipes(teacher: Language, config: Config) -> list[str]:
     ]
 
 
-def _mirror_pipes(teacher: Language, size: Size, names: list[str]) -> dict[str, dict[str, Any]]:
+def _mirror_pipes(teacher: Language, size: Size, names: list[str], has_vectors: bool) -> dict[str, dict[str, Any]]:
     mirrored: dict[str, dict[str, Any]] = {}
     for name, pipe in pipes_of(teacher):
         settings = copy_config(teacher.config["components"][name])
@@ -177,7 +181,7 @@ def _mirror_pipes(teacher: Language, size: Size, names: list[str]) -> dict[str, 
         if not mirrored:
             raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
         return mirrored
-    return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size)}, **mirrored}
+    return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **mirrored}
 
 
 def _can_be_carried_over(pipe: Any) -> bool:
@@ -186,7 +190,7 @@ def _can_be_carried_over(pipe: Any) -> bool:
     return is_spacy and not isinstance(pipe, TrainablePipe)
 
 
-def _encoder(size: Size) -> dict[str, Any]:
+def _encoder(size: Size, has_vectors: bool) -> dict[str, Any]:
     return {
         "@architectures": "spacy.Tok2Vec.v2",
         "embed": {
@@ -194,7 +198,7 @@ def _encoder(size: Size) -> dict[str, Any]:
             "width": size.width,
             "attrs": EMBEDDED_ATTRIBUTES,
             "rows": list(size.rows),
-            "include_static_vectors": False,
+            "include_static_vectors": has_vectors,
         },
         "encode": {
             "@architectures": "spacy.MaxoutWindowEncoder.v2",

@@ -14,6 +14,7 @@ from spacy.training import Example
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
+from ..components.annotations import Annotations
 from ..components.base import Lesson, TeachingRule, choose_rule, pipes_of
 from ..errors import DistillationError
 from ..schemas import DistillationConfig
@@ -101,13 +102,15 @@ def check_tokenizers(student: Language, teacher: Language, docs: Iterable[Doc]) 
 def labels_are_known(student: Language, teacher: Language, plan: Plan) -> bool:
     """Whether every taught pipe's labels are in the config or in the teacher's pipe.
 
-    They are not where the teacher's pipe only writes to the Doc, such as a function: then they are found in what it
-    wrote.
+    They are not where a pipe is taught through the Doc by one that does not list them, such as a function, or lists
+    them in another form: then they are found in what it wrote.
     """
     configured = student.config["initialize"]["components"]
     return all(
-        "labels" in configured.get(name, {}) or _labels_of(student.get_pipe(name), teacher.get_pipe(source)) is not None
-        for name, (source, _) in plan.items()
+        not isinstance(rule, Annotations)
+        or "labels" in configured.get(name, {})
+        or _labels_of(student.get_pipe(name), teacher.get_pipe(source)) is not None
+        for name, (source, rule) in plan.items()
     )
 
 
@@ -220,6 +223,8 @@ def _is_carried_over(name: str, pipe: Any, teacher: Language) -> bool:
 
 def _labels_of(student_pipe: Any, teacher_pipe: Any) -> Any:
     """The teacher pipe's labels in the form that the student pipe's `initialize` takes; None where it has none."""
-    if type(student_pipe) is type(teacher_pipe):
+    if isinstance(teacher_pipe, type(student_pipe)):
         return teacher_pipe.label_data
-    return list(getattr(teacher_pipe, "labels", ())) or None
+    # A plain list, which not every pipe can be initialized with: a parser's labels are grouped by action.
+    takes_list = isinstance(student_pipe.label_data, tuple | list)
+    return list(getattr(teacher_pipe, "labels", ())) or None if takes_list else None

@@ -1,0 +1,35 @@
+"""`python -m spacy init distill-vectors`."""
+
+from pathlib import Path
+
+from spacy.cli._util import Arg, Opt, init_cli
+from wasabi import msg
+
+from ._util import numbered_errors
+
+
+@init_cli.command("distill-vectors")
+def init_distill_vectors_cli(
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    texts: Path = Arg(..., help="Text to count words in: JSONL, plain text, a DocBin, or a folder of them"),
+    output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
+    width: int = Opt(64, "--width", "-w", help="Dimensions of a vector"),
+    limit: int = Opt(20_000, "--limit", "-n", help="The most words to keep"),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    force: bool = Opt(False, "--force", "-f", help="Overwrite vectors that are there"),
+) -> None:
+    """Distil static word vectors from a teacher's transformer, for a student to start from."""
+    from ..corpus import read_texts
+    from ..device import use_device
+    from ..errors import DistillationError
+    from ..student.vectors import distill_vectors
+    from ..teacher.recorder import load_teacher
+
+    with numbered_errors():
+        if output_path.exists() and not force:
+            raise DistillationError("TD502", path=output_path)
+        use_device(gpu_id)
+        nlp = distill_vectors(load_teacher(teacher), read_texts(texts), width=width, limit=limit)
+        nlp.to_disk(output_path)
+    rows, width = nlp.vocab.vectors.shape
+    msg.good(f"Wrote {rows} vectors, {width} wide", output_path)

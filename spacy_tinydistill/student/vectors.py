@@ -1,0 +1,176 @@
+"""Static word vectors distilled from a teacher: what its encoder knows about each word, as one row of a table.
+
+The frequent words are run through the teacher's encoder, each alone, a word's pieces are averaged, and principal
+components bring the vectors down to a width that a tiny student can carry. Bommasani et al. (2020), "Interpreting
+Pretrained Contextualized Representations via Reductions to Static Embeddings",
+https://aclanthology.org/2020.acl-main.431/, compare ways to do this; https://github.com/MinishLab/model2vec does
+it for sentence encoders. A word alone is their "decontextualized" way: one short forward pass a word, and a
+fine-tuned encoder then says how the word counts in its task.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import spacy
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.strings import get_string_id
+from spacy.tokens import Doc
+from spacy.vectors import Vectors
+from tqdm import tqdm
+
+from ..errors import DistillationError
+
+Floats = NDArray[np.float32]
+
+# The factories whose pipes turn a Doc into token vectors that other pipes read.
+ENCODERS = ("transformer", "curated_transformer", "tok2vec")
+
+# Words in one go to the encoder, which batches them by length itself.
+BATCH_SIZE = 1024
+
+# How GPT-2's and SentencePiece's tokenizers mark a piece that starts a word. WordPiece's mark the others, with ##.
+WORD_START = ("Ġ", "▁")
+
+
+def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64, limit: int = 20_000) -> Language:
+    """Make a blank pipeline whose vocabulary has a vector, distilled from the teacher, for each frequent word.
+
+    Save it with `to_disk`, name the folder as `[initialize] vectors`, and every layer of the student that reads
+    static vectors (`spacy.MultiHashEmbed.v2` with `include_static_vectors = true`) has them.
+
+    Args:
+        teacher: A pipeline with a transformer of spacy-transformers or spacy-curated-transformers, or a tok2vec.
+        texts: What the words are counted in. A transformer's own vocabulary follows where they have too few.
+        width: How many dimensions to keep; at most as many as the teacher's encoder has. The table takes
+            4 * width bytes a word.
+        limit: The most words to keep, by frequency.
+
+    Returns:
+        A blank pipeline of the teacher's language. Its vectors are float32 of shape (words, width); one row serves
+        a word in every spelling. Each dimension has mean 0; over all words and dimensions their standard deviation
+        is 1.
+
+    Raises:
+        DistillationError: TD520 (the teacher has no encoder), TD521 (no words), TD522 (width out of range),
+            TD523 (the encoder gave no token vectors).
+    """
+    encoder = encoder_name(teacher)
+    spellings = frequent_words(teacher, encoder, texts, limit)
+    words = list(spellings)
+    if not words:
+        raise DistillationError("TD521")
+    hidden = embed_words(teacher, encoder, words[:1]).shape[1]
+    if not 1 <= width <= hidden:
+        raise DistillationError("TD522", width=width, hidden=hidden)
+    data = principal_components(embed_words(teacher, encoder, words), width)
+    nlp = spacy.blank(teacher.meta["lang"])
+    nlp.vocab.vectors = Vectors(data=data, name=f"{nlp.lang}_{encoder}_{width}")
+    for row, word in enumerate(words):
+        for spelling in spellings[word]:
+            # Vectors go by a hash. The string itself would only make the student bigger, so it stays out.
+            nlp.vocab.vectors.add(get_string_id(spelling), row=row)
+    return nlp
+
+
+def encoder_name(teacher: Language) -> str:
+    """Return the name of the pipe that encodes tokens: a transformer rather than a tok2vec."""
+    for factory in ENCODERS:
+        for name in teacher.pipe_names:
+            if teacher.get_pipe_meta(name).factory == factory:
+                return name
+    raise DistillationError("TD520", pipes=", ".join(teacher.pipe_names) or "no pipes", factories=", ".join(ENCODERS))
+
+
+def frequent_words(teacher: Language, encoder: str, texts: Iterable[str], limit: int) -> dict[str, list[str]]:
+    """List words, normalised: those of the texts by frequency, then those of the encoder's vocabulary.
+
+    Returns:
+        For each word how it is spelled: as it is, capitalised, and as in the texts. No spelling is of two words.
+    """
+    tokenizer: Any = teacher.tokenizer
+    counts: Counter[str] = Counter()
+    seen: dict[str, dict[str, None]] = defaultdict(dict)
+    for doc in tokenizer.pipe(texts):
+        for token in doc:
+            if not token.is_space:
+                counts[token.norm_] += 1
+                seen[token.norm_][token.text] = None
+    in_texts = (word for word, _ in counts.most_common())
+    words = islice(dict.fromkeys(chain(in_texts, piece_words(teacher.get_pipe(encoder)))), limit)
+    owners: dict[str, str] = {}
+    spellings: dict[str, list[str]] = {}
+    for word in words:
+        forms = dict.fromkeys([word, word.capitalize(), *seen[word]])
+        spellings[word] = [form for form in forms if owners.setdefault(form, word) == word]
+    return spellings
+
+
+def piece_words(encoder: object) -> list[str]:
+    """List the whole words among a Hugging Face tokenizer's pieces, in its order: roughly by frequency."""
+    tokenizer = getattr(getattr(encoder, "model", None), "tokenizer", None)
+    if tokenizer is None:
+        return []
+    ranks = tokenizer.get_vocab()
+    pieces = sorted(ranks, key=ranks.__getitem__)
+    for marker in WORD_START:
+        if any(piece.startswith(marker) for piece in pieces):
+            pieces = [piece.removeprefix(marker) for piece in pieces if piece.startswith(marker)]
+    return [piece.lower() for piece in pieces if piece.isalpha()]
+
+
+def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats:
+    """Run each word through the encoder as a Doc of its own.
+
+    Returns:
+        One vector a word, float32, scaled to length 1: (words, hidden).
+    """
+    docs = (Doc(teacher.vocab, words=[word]) for word in words)
+    pipe: Any = teacher.get_pipe(encoder)
+    encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
+    rows = [token_vectors(doc)[0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
+    hidden = np.stack(rows)
+    return hidden / np.maximum(np.linalg.norm(hidden, axis=1, keepdims=True), np.finfo("f").tiny)
+
+
+def token_vectors(doc: Doc) -> Floats:
+    """Read what an encoder left on a Doc, the pieces of each token averaged; zeros for a token without pieces.
+
+    Returns:
+        The last hidden layer, float32: (tokens, hidden).
+    """
+    output: Any = doc._.trf_data if doc.has_extension("trf_data") else None
+    if hasattr(output, "align"):  # spacy-transformers: pieces, and where each token's are
+        state = output.model_output.last_hidden_state
+        pieces = state.reshape(-1, state.shape[-1])[output.align.dataXd.ravel()]
+        lengths = output.align.lengths
+    elif hasattr(output, "last_hidden_layer_state"):  # spacy-curated-transformers: pieces in the tokens' order
+        pieces, lengths = output.last_hidden_layer_state.dataXd, output.last_hidden_layer_state.lengths
+    else:  # Tok2Vec: a vector a token
+        pieces, lengths = doc.tensor, np.ones(len(doc), dtype="i")
+    pieces, lengths = to_numpy(pieces), to_numpy(lengths)
+    if pieces.ndim != 2 or len(lengths) != len(doc):
+        raise DistillationError("TD523", text=doc.text)
+    sums = np.zeros((len(doc), pieces.shape[1]), dtype="f")
+    np.add.at(sums, np.repeat(np.arange(len(doc)), lengths), pieces)
+    return sums / np.maximum(lengths, 1)[:, None]
+
+
+def to_numpy(array: Any) -> Any:
+    """Copy an array from the GPU, if it is there."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def principal_components(vectors: Floats, width: int) -> Floats:
+    """Project vectors, (words, hidden), on the directions in which they differ most.
+
+    Returns:
+        The components in order of their variance, scaled together to a standard deviation of 1: (words, width).
+    """
+    centred = vectors - vectors.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)  # by ascending variance
+    components = centred @ directions[:, ::-1][:, :width]
+    return np.ascontiguousarray(components / max(components.std(), np.finfo("f").tiny), dtype="f")

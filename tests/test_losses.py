@@ -1,0 +1,236 @@
+"""Gradients against finite differences: of the losses, through each kind of output layer, and of whole lessons."""
+
+import numpy
+import pytest
+from conftest import PIPES, cnn, initialized_student
+from generator import make_texts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thinc.api import Linear, Logistic, Model, NumpyOps, Softmax, chain, fix_random_seed, softmax_activation
+
+from spacy_tinydistill.components.base import choose_rule, output_activation, to_output_gradient
+from spacy_tinydistill.losses import soft_binary_cross_entropy, soft_cross_entropy
+
+seeds = st.integers(0, 2**32 - 1)
+temperatures = st.floats(0.5, 8.0)
+
+
+def softmax(logits):
+    exponentials = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def sigmoid(logits):
+    return 1 / (1 + numpy.exp(-logits))
+
+
+LOSSES = {"exclusive": (soft_cross_entropy, softmax), "binary": (soft_binary_cross_entropy, sigmoid)}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@given(seed=seeds, rows=st.integers(1, 4), labels=st.integers(1, 6), temperature=temperatures)
+@settings(max_examples=40, deadline=None)
+def test_gradient_of_the_logits(kind, seed, rows, labels, temperature):
+    loss_function, activation = LOSSES[kind]
+    numbers = numpy.random.default_rng(seed)
+    logits = numbers.uniform(-3, 3, size=(rows, labels))
+    teacher = activation(numbers.uniform(-3, 3, size=(rows, labels)))
+    gradient, _ = loss_function(activation(logits), teacher, temperature=temperature)
+    step = 1e-5
+    for index in numpy.ndindex(rows, labels):
+        losses = []
+        for sign in (1, -1):
+            moved = logits.copy()
+            moved[index] += sign * step
+            losses.append(loss_function(activation(moved), teacher, temperature=temperature)[1])
+        assert gradient[index] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@given(seed=seeds, rows=st.integers(1, 4), labels=st.integers(2, 6), temperature=temperatures)
+@settings(max_examples=40, deadline=None)
+def test_zero_only_at_equality(kind, seed, rows, labels, temperature):
+    loss_function, activation = LOSSES[kind]
+    numbers = numpy.random.default_rng(seed)
+    logits = numbers.uniform(-3, 3, size=(rows, labels))
+    teacher = activation(logits)
+    gradient, loss = loss_function(teacher, teacher, temperature=temperature)
+    assert loss == pytest.approx(0.0, abs=1e-9)
+    numpy.testing.assert_allclose(gradient, 0.0, atol=1e-9)
+    logits[:, 0] += 1.0
+    assert loss_function(activation(logits), teacher, temperature=temperature)[1] > 1e-6
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_finite_at_the_ends(kind, temperature):
+    # What float32 and a confident pipe make of it: exactly 0 and exactly 1, on either side.
+    certain = numpy.array([[1.0, 0.0], [0.0, 1.0]], dtype="float32")
+    gradient, loss = LOSSES[kind][0](certain, certain[::-1].copy(), temperature=temperature)
+    assert numpy.isfinite(gradient).all()
+    assert numpy.isfinite(loss)
+    assert loss > 0
+    assert gradient[0, 0] > 0 > gradient[1, 0]
+
+
+OUTPUT_LAYERS = {
+    "softmax": lambda: Softmax(5, 4),
+    "softmax_activation": lambda: chain(Linear(5, 4), softmax_activation()),
+    "logistic": lambda: chain(Linear(5, 4), Logistic()),
+}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+@pytest.mark.parametrize("name", OUTPUT_LAYERS)
+def test_gradient_through_the_output_layer(name, temperature):
+    model = OUTPUT_LAYERS[name]().initialize()
+    numbers = numpy.random.default_rng(0)
+    randomize(model, numbers)
+    inputs = numbers.normal(size=(6, 4)).astype("float32")
+    loss_function, activation = LOSSES["binary" if name == "logistic" else "exclusive"]
+    teacher = activation(numbers.normal(size=(6, 5)))
+
+    def learn() -> float:
+        scores, backprop = model.begin_update(inputs)
+        gradient, loss = loss_function(scores, teacher.astype("float32"), temperature=temperature)
+        backprop(to_output_gradient(output_activation(model), scores, gradient).astype("float32"))
+        return loss
+
+    assert output_activation(model) == name
+    assert check_gradients(model, learn) == 2
+
+
+TOKEN_PIPES = PIPES[:4]
+TEXT_MODELS = {
+    "reduce": {"@architectures": "spacy.TextCatReduce.v1"},
+    "ensemble": {"@architectures": "spacy.TextCatEnsemble.v2"},
+    "bow": {"@architectures": "spacy.TextCatBOW.v3", "ngram_size": 1, "length": 512, "no_output_layer": False},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*TOKEN_PIPES, "spancat", "spancat_singlelabel", "textcat", "textcat_multilabel"])
+def test_gradient_of_a_whole_lesson(teacher, name):
+    check_lesson(teacher, name, temperature=2.0)
+
+
+@pytest.mark.parametrize("name", ["textcat", "textcat_multilabel"])
+@pytest.mark.parametrize("architecture", ["ensemble", "bow"])
+def test_gradient_of_other_text_categorizers(teacher, name, architecture):
+    model = {**TEXT_MODELS[architecture], "exclusive_classes": name == "textcat", "nO": None}
+    if architecture == "ensemble":
+        model["linear_model"] = {**TEXT_MODELS["bow"], "exclusive_classes": name == "textcat", "nO": None}
+        del model["exclusive_classes"]
+    check_lesson(teacher, name, model=model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "temperature", "use_upper"),
+    [("parser", 1.0, True), ("parser", 2.0, False), ("ner", 2.0, True), ("ner", 1.0, False)],
+)
+def test_gradient_of_a_walk(teacher, name, temperature, use_upper):
+    check_lesson(teacher, name, temperature=temperature, model={"use_upper": use_upper})
+
+
+def check_lesson(teacher, name, *, temperature=1.0, model=None):
+    """Compare the gradients that a lesson leaves in a pipe's model to how its loss changes with the weights."""
+    encoder = cnn(16, depth=1, rows=100, subwords=False)
+    student = initialized_student(teacher, [name], shared=False, encoder=encoder, model=model)
+    pipe = student.get_pipe(name)
+    randomize(pipe.model, numpy.random.default_rng(0))
+    source = teacher.get_pipe(name)
+    rule = choose_rule(pipe, source)
+    rule.temperature = temperature
+    texts = make_texts(2, seed=11)
+    targets = rule.record(source, [teacher.make_doc(text) for text in texts])
+    lesson = rule.start(pipe, name, rule.describe(source))
+    lesson.student = walker = Walker(pipe)
+    docs = [student.make_doc(text) for text in texts]
+
+    def learn() -> float:
+        walker.position = 0
+        return lesson.update(docs, targets, dropout=0.0)
+
+    # The last layer and at least an encoder's worth below it.
+    assert check_gradients(pipe.model, learn) >= 2
+    assert (walker.position > 10) == (name in ("parser", "ner"))
+
+
+class Walker:
+    """A pipe that goes the way it went the first time: where it goes next has no slope, and is not learned."""
+
+    def __init__(self, pipe) -> None:
+        self.pipe = pipe
+        self.scores: list[numpy.ndarray] = []
+        self.position = 0
+
+    def __getattr__(self, name):
+        return getattr(self.pipe, name)
+
+    def transition_states(self, states, scores):
+        if self.position == len(self.scores):
+            self.scores.append(scores.copy())
+        self.position += 1
+        return self.pipe.transition_states(states, self.scores[self.position - 1])
+
+
+def randomize(model: Model, numbers: numpy.random.Generator) -> None:
+    """Move every weight: output layers begin with zeros, through which no gradient flows back."""
+    for node in model.walk():
+        for name in node.param_names:
+            if node.has_param(name):
+                value = node.get_param(name)
+                node.set_param(name, value + numbers.normal(scale=0.05, size=value.shape).astype("float32"))
+
+
+def check_gradients(model: Model, learn) -> int:
+    """Move each parameter along its own gradient and see that the loss changes as the gradient says.
+
+    Args:
+        model: Every parameter of it that gets a gradient is checked.
+        learn: Adds to the gradients and returns the loss.
+
+    Returns:
+        How many parameters were checked.
+    """
+    fix_random_seed(0)
+    clear_gradients(model)
+    loss = learn()
+    assert loss > 0
+    gradients = {
+        (node.id, name): (node, name, NumpyOps().to_numpy(node.get_grad(name)).copy())
+        for node in model.walk()
+        for name in node.param_names
+        if node.has_param(name) and node.has_grad(name)
+    }
+    assert gradients
+    norms = {key: float(numpy.linalg.norm(gradient)) for key, (_, _, gradient) in gradients.items()}
+    checked = 0
+    for key, (node, name, gradient) in gradients.items():
+        if norms[key] < 1e-3 * max(norms.values()):
+            # Its share of the loss drowns in what float32 rounds away.
+            continue
+        if (node.name, name) == ("precomputable_affine", "W"):
+            # spaCy's own layer adds the batch's last token in the place of every feature that a state lacks
+            # (`X[ids]` where an id is -1), in `spacy train` too; the gradients before and behind it are exact.
+            continue
+        before = node.get_param(name).copy()
+        # Far enough for float32 to see it, near enough for the loss to be nearly straight.
+        step = min(2e-3 * loss / norms[key], 0.02)
+        losses = []
+        for sign in (1, -1):
+            node.set_param(name, before + (sign * step * gradient / norms[key]).astype("float32"))
+            losses.append(learn())
+        node.set_param(name, before)
+        assert (losses[0] - losses[1]) / (2 * step) == pytest.approx(norms[key], rel=0.1), (node.name, name)
+        checked += 1
+    clear_gradients(model)
+    return checked
+
+
+def clear_gradients(model: Model) -> None:
+    for node in model.walk():
+        for name in node.param_names:
+            if node.has_param(name) and node.has_grad(name):
+                node.set_grad(name, numpy.zeros_like(node.get_grad(name)))
