@@ -13,6 +13,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import spacy
 from generator import TOPICS, TRAITS, make_docs, make_texts, topic_of
@@ -20,7 +21,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import copy_config
-from thinc.api import Adam, Config, fix_random_seed
+from thinc.api import Adam, Config, Model, fix_random_seed
 
 from spacy_tinydistill import distill
 from spacy_tinydistill.schemas import read_distillation_config
@@ -85,21 +86,41 @@ def held_out_texts() -> list[str]:
 
 
 def distil_quickly(
-    teacher: Language, texts: list[str], output: Path, config: Config, *, steps: int, **overrides: Any
+    teacher: Language,
+    texts: list[str],
+    output: Path,
+    config: Config,
+    *,
+    steps: int,
+    resume: bool = False,
+    learn_rate: bool = True,
+    **overrides: Any,
 ) -> Language:
-    """Distil with few, large steps; `overrides` are settings of `[distillation]`, or others with their section."""
+    """Distil with few, large steps.
+
+    Args:
+        teacher: The pipeline to learn from.
+        texts: What to learn on.
+        output: The folder to write to.
+        config: From `make_config`; not changed.
+        steps: How many updates to make; step 0 is one more.
+        resume: Go on with an interrupted run.
+        learn_rate: False leaves it as the config has it.
+        overrides: Settings of `[distillation]`, or others with their section.
+    """
     settings = {
         "distillation.max_steps": steps,
         "distillation.batcher.size": 300,
-        "distillation.optimizer.learn_rate.initial_rate": 0.02,
-        "distillation.optimizer.learn_rate.warmup_steps": 5,
         # Once at the start and once at the end.
         "training.eval_frequency": 10_000,
         # Says nothing, so that pytest's report stays readable.
         "training.logger": {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": None, "console_output": False},
     }
+    if learn_rate and "distillation.optimizer.learn_rate" not in overrides:
+        settings["distillation.optimizer.learn_rate.initial_rate"] = 0.02
+        settings["distillation.optimizer.learn_rate.warmup_steps"] = 5
     settings.update({key if "." in key else f"distillation.{key}": value for key, value in overrides.items()})
-    return distill(teacher, texts, output=output, config=config, overrides=settings)
+    return distill(teacher, texts, output=output, config=config, overrides=settings, resume=resume)
 
 
 def agreement(student: Language, teacher: Language, name: str, texts: list[str]) -> float:
@@ -224,3 +245,12 @@ def initialized_student(teacher: Language, pipes: list[str], **changes: Any) -> 
     examples = [Example(student.make_doc(text), student.make_doc(text)) for text in make_texts(5, seed=3)]
     initialize_student(student, teacher, plan, examples)
     return student
+
+
+def randomize(model: Model, numbers: numpy.random.Generator) -> None:
+    """Move every weight: output layers begin with zeros, through which no gradient flows back."""
+    for node in model.walk():
+        for name in node.param_names:
+            if node.has_param(name):
+                value = node.get_param(name)
+                node.set_param(name, value + numbers.normal(scale=0.05, size=value.shape).astype("float32"))
