@@ -13,6 +13,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import spacy
 from generator import TOPICS, TRAITS, make_docs, make_texts, topic_of
@@ -20,7 +21,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import copy_config
-from thinc.api import Adam, Config, fix_random_seed
+from thinc.api import Adam, Config, Model, fix_random_seed
 
 from spacy_tinydistill import distill
 from spacy_tinydistill.schemas import read_distillation_config
@@ -224,3 +225,12 @@ def initialized_student(teacher: Language, pipes: list[str], **changes: Any) -> 
     examples = [Example(student.make_doc(text), student.make_doc(text)) for text in make_texts(5, seed=3)]
     initialize_student(student, teacher, plan, examples)
     return student
+
+
+def randomize(model: Model, numbers: numpy.random.Generator) -> None:
+    """Move every weight: output layers begin with zeros, through which no gradient flows back."""
+    for node in model.walk():
+        for name in node.param_names:
+            if node.has_param(name):
+                value = node.get_param(name)
+                node.set_param(name, value + numbers.normal(scale=0.05, size=value.shape).astype("float32"))

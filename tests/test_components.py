@@ -1,9 +1,10 @@
 """Each kind of pipe, taught by its teacher through the whole road, comes to say the same."""
 
+import numpy
 import pytest
 import spacy
 import srsly
-from conftest import PIPES, agreement, cnn, distil_quickly, initialized_student, make_config
+from conftest import PIPES, agreement, cnn, distil_quickly, initialized_student, make_config, randomize
 from generator import COMPANIES, DAYS, PERSONS, PLACES, TOPICS, make_docs, topic_of
 from spacy.language import Language
 from spacy.lookups import Lookups
@@ -41,7 +42,9 @@ class Students:
             config = make_config(self.teacher, pipes, shared=shared, encoder=cnn(48, rows=500))
             if not shared:
                 reverse_labels(config, self.teacher, pipes, self.folder)
-            self.known[key] = distil_quickly(self.teacher, self.texts, output, config, steps=40)
+            self.known[key] = distil_quickly(
+                self.teacher, self.texts, output, config, steps=90 if name in TEXT_PIPES else 40
+            )
         return self.known[key]
 
 
@@ -144,11 +147,8 @@ def test_unnormalized_scores_are_normalized_to_record(teacher):
 @pytest.mark.parametrize("use_upper", [True, False])
 @pytest.mark.parametrize("name", ["parser", "ner"])
 def test_the_recorded_step_model_scores_as_the_teacher(teacher, texts, name, use_upper):
-    if use_upper:
-        nlp = teacher
-    else:
-        # Of random weights, which do as well for comparing scores.
-        nlp = initialized_student(teacher, [name], model={"use_upper": False})
+    # Random weights do as well for comparing scores.
+    nlp = teacher if use_upper else initialized_student(teacher, [name], model={"use_upper": False})
     pipe = nlp.get_pipe(name)
     docs = [nlp.make_doc(text) for text in texts[:5]]
     rule = Transitions(temperature=1.0)
@@ -162,7 +162,7 @@ def test_the_recorded_step_model_scores_as_the_teacher(teacher, texts, name, use
         expected = original.predict(states)
         found = remade.predict(states)
         # As far as half precision goes.
-        assert found == pytest.approx(expected, rel=0.01, abs=0.02 * abs(expected).max())
+        numpy.testing.assert_allclose(found, expected, atol=0.01 * numpy.ptp(expected))
         states = pipe.transition_states(states, expected)
         n_steps += 1
     assert n_steps >= max(len(doc) for doc in docs)
@@ -184,8 +184,7 @@ def test_the_encoder_learns_though_its_last_listener_does_not(teacher, silent):
     for pipes in (["tagger"], ["tagger", silent]):
         student = initialized_student(teacher, pipes)
         encoder, tagger = student.get_pipe("tok2vec"), student.get_pipe("tagger")
-        # An output layer that is all zeros lets no gradient through.
-        tagger.model.get_ref("output_layer").set_param("W", _ramp(tagger.model.get_ref("output_layer").get_param("W")))
+        randomize(tagger.model.get_ref("output_layer"), numpy.random.default_rng(0))
         examples = []
         for doc in make_docs(student.vocab, 4, seed=5):
             example = Example(student.make_doc(doc.text), doc)
@@ -208,12 +207,6 @@ def test_the_encoder_learns_though_its_last_listener_does_not(teacher, silent):
     assert gradients[1] > 0
     # As if the silent one were not there.
     assert gradients[2] == pytest.approx(gradients[1], rel=1e-3)
-
-
-def _ramp(weights):
-    return (weights.size / 2 - weights.ravel().cumsum() * 0 - range(weights.size)).reshape(weights.shape).astype(
-        "float32"
-    ) / weights.size
 
 
 KEYWORDS = {"PERSON": PERSONS, "GPE": PLACES, "ORG": COMPANIES, "DATE": DAYS}
@@ -298,7 +291,7 @@ def test_rule_pipes_are_carried_over(teacher, texts, tmp_path):
     # That the rules had something to say, and to disagree about with those of a blank pipeline.
     assert len(list(theirs.sents)) == 2
     assert len(theirs.ents) == 2
-    assert len(theirs.spans["ruler"]) == 3
+    assert len(theirs.spans["ruler"]) == 2
     assert describe(ours) == describe(theirs)
 
 

@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from conftest import PIPES, cnn, initialized_student
+from conftest import PIPES, cnn, initialized_student, randomize
 from generator import make_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,15 +173,6 @@ class Walker:
             self.scores.append(scores.copy())
         self.position += 1
         return self.pipe.transition_states(states, self.scores[self.position - 1])
-
-
-def randomize(model: Model, numbers: numpy.random.Generator) -> None:
-    """Move every weight: output layers begin with zeros, through which no gradient flows back."""
-    for node in model.walk():
-        for name in node.param_names:
-            if node.has_param(name):
-                value = node.get_param(name)
-                node.set_param(name, value + numbers.normal(scale=0.05, size=value.shape).astype("float32"))
 
 
 def check_gradients(model: Model, learn) -> int:
