@@ -74,14 +74,14 @@ def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict
     """
     state = read_checkpoint(path, student)
     for key, node, name in _parameters(student):
-        node.set_param(name, node.ops.asarray_f(state["weights"][key]))
+        node.set_param(name, _to_device(node, state["weights"][key]))
         moments = state["moments"].get(key)
         if moments is not None:
             identity = (node.id, name)
             optimizer.nr_update[identity] = moments["nr_update"]
             for target, field in ((optimizer.mom1, "mom1"), (optimizer.mom2, "mom2"), (optimizer.averages, "average")):
                 if target is not None and moments[field] is not None:
-                    target[identity] = node.ops.asarray_f(moments[field])
+                    target[identity] = _to_device(node, moments[field])
     for _ in range(state["progress"]["step"] + 1):
         optimizer.step_schedules()
     return state
@@ -146,3 +146,8 @@ def _parameters(student: Language) -> Iterator[tuple[str, Model, str]]:
 
 def _to_numpy(node: Model, array: Any) -> Any:
     return None if array is None else node.ops.to_numpy(array)
+
+
+def _to_device(node: Model, array: numpy.ndarray) -> Any:
+    # A copy, since what was read from a file's bytes is read-only.
+    return node.ops.asarray_f(array.copy())

@@ -162,6 +162,8 @@ def distill_while_improving(
         student was not evaluated.
     """
     optimizer = settings.optimizer
+    if settings.max_steps and progress.step >= settings.max_steps:
+        return  # A finished run was resumed
     frozen = training["frozen_components"]
     losses: dict[str, float] = {}
     start_time = timer() - progress.seconds
