@@ -86,21 +86,41 @@ def held_out_texts() -> list[str]:
 
 
 def distil_quickly(
-    teacher: Language, texts: list[str], output: Path, config: Config, *, steps: int, **overrides: Any
+    teacher: Language,
+    texts: list[str],
+    output: Path,
+    config: Config,
+    *,
+    steps: int,
+    resume: bool = False,
+    learn_rate: bool = True,
+    **overrides: Any,
 ) -> Language:
-    """Distil with few, large steps; `overrides` are settings of `[distillation]`, or others with their section."""
+    """Distil with few, large steps.
+
+    Args:
+        teacher: The pipeline to learn from.
+        texts: What to learn on.
+        output: The folder to write to.
+        config: From `make_config`; not changed.
+        steps: How many updates to make; step 0 is one more.
+        resume: Go on with an interrupted run.
+        learn_rate: False leaves it as the config has it.
+        overrides: Settings of `[distillation]`, or others with their section.
+    """
     settings = {
         "distillation.max_steps": steps,
         "distillation.batcher.size": 300,
-        "distillation.optimizer.learn_rate.initial_rate": 0.02,
-        "distillation.optimizer.learn_rate.warmup_steps": 5,
         # Once at the start and once at the end.
         "training.eval_frequency": 10_000,
         # Says nothing, so that pytest's report stays readable.
         "training.logger": {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": None, "console_output": False},
     }
+    if learn_rate and "distillation.optimizer.learn_rate" not in overrides:
+        settings["distillation.optimizer.learn_rate.initial_rate"] = 0.02
+        settings["distillation.optimizer.learn_rate.warmup_steps"] = 5
     settings.update({key if "." in key else f"distillation.{key}": value for key, value in overrides.items()})
-    return distill(teacher, texts, output=output, config=config, overrides=settings)
+    return distill(teacher, texts, output=output, config=config, overrides=settings, resume=resume)
 
 
 def agreement(student: Language, teacher: Language, name: str, texts: list[str]) -> float:

@@ -1,0 +1,284 @@
+"""The loop: resumed runs, repeatable runs, runs that go wrong, and where each setting makes it stop."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import srsly
+from conftest import distil_quickly, make_config
+from generator import make_docs
+from spacy.tokens import DocBin
+from spacy.util import registry
+from thinc.api import Model
+
+from spacy_tinydistill import api
+from spacy_tinydistill.components.span_labels import SpanLabels
+from spacy_tinydistill.components.text_labels import TextLabels, TextLabelsLesson
+from spacy_tinydistill.components.token_labels import TokenLabels
+from spacy_tinydistill.components.transitions import Transitions
+from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
+
+
+class Killed(Exception):
+    """Stands for a power cut."""
+
+
+# What `[training.before_update]` was told, by run.
+UPDATES: list[dict] = []
+
+
+@registry.callbacks("tests.watch_updates.v1")
+def watch_updates(kill_at: int = -1):
+    def watch(nlp, info):
+        UPDATES.append(info)
+        if info["step"] == kill_at:
+            raise Killed
+
+    return watch
+
+
+@pytest.fixture
+def watched():
+    """Settings by which the steps and epochs of a run can be read, with the list that they will be in."""
+    UPDATES.clear()
+    return UPDATES, {"training.before_update": {"@callbacks": "tests.watch_updates.v1", "kill_at": -1}}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All that a pipeline is, but for its meta, which holds how fast it was."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "meta.json"
+    }
+
+
+def weights_of(nlp) -> dict[str, numpy.ndarray]:
+    return {
+        f"{pipe_name}.{i}.{name}": node.get_param(name)
+        for pipe_name, pipe in nlp.pipeline
+        if isinstance(getattr(pipe, "model", None), Model)
+        for i, node in enumerate(pipe.model.walk())
+        for name in node.param_names
+        if node.has_param(name)
+    }
+
+
+@pytest.fixture(scope="module")
+def dev_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dev") / "dev.spacy"
+    DocBin(docs=make_docs(spacy.blank("en").vocab, 10, seed=6)).to_disk(path)
+    return path
+
+
+RESUMED_PIPES = ["tagger", "parser", "ner", "textcat"]
+COMPOUNDING = {"@schedules": "compounding.v1", "start": 60, "stop": 200, "compound": 1.1}
+
+
+class Runs:
+    """Runs of one config that differ in nothing but in being interrupted."""
+
+    def __init__(self, teacher, texts, dev_path, folder, max_epochs) -> None:
+        self.teacher = teacher
+        self.texts = texts[:40]
+        self.folder = folder
+        self.settings = {
+            "max_epochs": max_epochs,
+            "distillation.batcher.size": COMPOUNDING,
+            "dropout": 0.2,
+            "training.eval_frequency": 6,
+            "paths.dev": str(dev_path),
+        }
+
+    def run(self, name, *, kill_at=-1, resume=False):
+        config = make_config(self.teacher, RESUMED_PIPES)
+        settings = dict(self.settings)
+        if kill_at >= 0:
+            settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
+        distil_quickly(self.teacher, self.texts, self.folder / name, config, steps=20, resume=resume, **settings)
+        return files_of(self.folder / name / DIR_MODEL_LAST), files_of(self.folder / name / DIR_MODEL_BEST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("max_epochs", [0, -1], ids=["shuffled", "streamed"])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, dev_path, tmp_path, max_epochs):
+    runs = Runs(teacher, texts, dev_path, tmp_path, max_epochs)
+    undisturbed = runs.run("undisturbed")
+    with pytest.raises(Killed):
+        runs.run("killed", kill_at=15)
+    # The weights moved after the checkpoint, and what was saved is not yet what it will be.
+    assert files_of(tmp_path / "killed" / DIR_MODEL_LAST) != undisturbed[0]
+    assert runs.run("killed", resume=True) == undisturbed
+    # A run that is done stays as it is.
+    assert runs.run("killed", resume=True) == undisturbed
+    # The same seed, from the start.
+    assert runs.run("again") == undisturbed
+
+
+def test_another_seed_is_another_run(teacher, texts, dev_path, tmp_path):
+    found = []
+    for seed in (0, 0, 1):
+        output = tmp_path / str(len(found))
+        overrides = {"system.seed": seed, "paths.dev": str(dev_path)}
+        distil_quickly(teacher, texts[:20], output, make_config(teacher, ["tagger"]), steps=3, **overrides)
+        found.append(files_of(output / DIR_MODEL_LAST))
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+RULES = {"tagger": TokenLabels, "parser": Transitions, "textcat": TextLabels, "spancat": SpanLabels}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_target_that_is_no_number(teacher, texts, dev_path, tmp_path, monkeypatch, name):
+    record = RULES[name].record
+    bad_text = texts[7]
+
+    def spoiled(self, pipe, docs):
+        recorded = record(self, pipe, docs)
+        for doc, arrays in zip(docs, recorded, strict=True):
+            if doc.text == bad_text:
+                arrays["vectors" if name == "parser" else "probabilities"][:] = numpy.nan
+        return recorded
+
+    monkeypatch.setattr(RULES[name], "record", spoiled)
+    config = make_config(teacher, [name])
+    overrides = {"paths.dev": str(dev_path), "distillation.batcher.size": 60, "training.eval_frequency": 1}
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, config, steps=50, **overrides)
+    assert caught.value.code == "TD301"
+    assert repr(name) in str(caught.value)
+    assert "nan" in str(caught.value)
+    student = spacy.load(tmp_path / DIR_MODEL_LAST)
+    assert all(numpy.isfinite(weights).all() for weights in weights_of(student).values())
+    student("Anna played the drum.")
+
+
+def test_weights_that_are_no_numbers(teacher, texts, dev_path, tmp_path):
+    config = make_config(teacher, ["tagger"])
+    overrides = {
+        "paths.dev": str(dev_path),
+        "distillation.optimizer.learn_rate": 1e38,
+        "distillation.optimizer.use_averages": False,
+        "training.eval_frequency": 1,
+    }
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, config, steps=50, **overrides)
+    assert caught.value.code in ("TD301", "TD304")
+    assert "'tagger'" in str(caught.value) or "'tok2vec'" in str(caught.value)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(teacher, texts, tmp_path):
+    found = []
+    for parts in (1, 3):
+        config = make_config(teacher, ["tagger", "ner"], shared=False)
+        # Adam would make a whole step of a gradient that is all rounding.
+        config["distillation"]["optimizer"] = {"@optimizers": "SGD.v1", "learn_rate": 0.001}
+        output = tmp_path / str(parts)
+        settings = {"training.accumulate_gradient": parts, "dropout": 0.0, "distillation.batcher.size": 200}
+        distil_quickly(teacher, texts[:40], output, config, steps=3, learn_rate=False, **settings)
+        found.append(weights_of(spacy.load(output / DIR_MODEL_LAST)))
+    whole, in_parts = found
+    for name, weights in whole.items():
+        numpy.testing.assert_allclose(in_parts[name], weights, atol=1e-4, err_msg=name)
+
+
+def test_patience(teacher, texts, tmp_path, watched):
+    updates, settings = watched
+    settings |= {"training.patience": 7, "training.eval_frequency": 5, "distillation.batcher.size": 100}
+    settings["distillation.optimizer.learn_rate.initial_rate"] = 0.0
+    distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["textcat"]), steps=100, **settings)
+    # Nothing gets better than at step 0, the first to have been evaluated.
+    assert updates[-1]["step"] == 7
+
+
+def test_max_epochs(teacher, texts, tmp_path, watched):
+    updates, settings = watched
+    settings |= {"max_epochs": 3, "distillation.batcher.size": 100}
+    distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["textcat"]), steps=1000, **settings)
+    assert {info["epoch"] for info in updates} == {0, 1, 2}
+    per_epoch = [sum(info["epoch"] == epoch for info in updates) for epoch in range(3)]
+    assert min(per_epoch) > 2
+    assert max(per_epoch) - min(per_epoch) <= 1
+    # The end was evaluated too, though no multiple of eval_frequency.
+    checkpoint = srsly.msgpack_loads((tmp_path / "checkpoint.msgpack").read_bytes())
+    assert checkpoint["progress"]["step"] == updates[-1]["step"] == sum(per_epoch) - 1
+
+
+def test_a_streamed_corpus_is_asked_about_in_each_epoch(teacher, texts, dev_path, tmp_path, watched, monkeypatch):
+    updates, settings = watched
+    asked: list[str] = []
+    record = TextLabels.record
+    monkeypatch.setattr(
+        TextLabels, "record", lambda self, pipe, docs: asked.extend(d.text for d in docs) or record(self, pipe, docs)
+    )
+    settings |= {"max_epochs": -1, "paths.dev": str(dev_path), "distillation.batcher.size": 100}
+    config = make_config(teacher, ["textcat"])
+    distil_quickly(teacher, texts[:12], tmp_path, config, steps=10, **settings)
+    assert updates[-1]["step"] == 10
+    assert updates[-1]["epoch"] >= 2
+    assert asked[:24] == texts[:12] * 2 or sorted(asked[:24]) == sorted(texts[:12] * 2)
+
+
+def test_a_streamed_corpus_without_dev_data(teacher, texts, tmp_path):
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["textcat"]), steps=1, max_epochs=-1)
+    assert caught.value.code == "TD008"
+
+
+def test_frozen_components_stay_as_they_were(teacher, texts, tmp_path):
+    teacher.to_disk(tmp_path / "source")
+    config = make_config(teacher, ["tagger", "textcat"])
+    config["components"]["tagger"] = {"source": str(tmp_path / "source"), "replace_listeners": ["model.tok2vec"]}
+    config["training"]["frozen_components"] = ["tagger"]
+    student = distil_quickly(teacher, texts[:20], tmp_path / "student", config, steps=3)
+    before, after = (weights_of_pipe(nlp, "tagger") for nlp in (spacy.load(tmp_path / "source"), student))
+    # The source's listener has become an encoder of the pipe's own, which comes first; the layers above are these.
+    assert all((after[name] == weights).all() for name, weights in before.items())
+    docs = [nlp("Anna tuned the old guitar in Oslo on Monday.") for nlp in (teacher, student)]
+    assert [token.tag_ for token in docs[0]] == [token.tag_ for token in docs[1]]
+
+
+def weights_of_pipe(nlp, name):
+    output = nlp.get_pipe(name).model.get_ref("output_layer")
+    return {param: output.get_param(param).copy() for param in output.param_names}
+
+
+@pytest.mark.parametrize("annotating", [[], ["tagger"]])
+def test_annotating_components(teacher, texts, tmp_path, monkeypatch, annotating):
+    """What a student's pipe writes while it learns is there for those behind it, where the config says so."""
+    seen = []
+    update = TextLabelsLesson.update
+
+    def watch(self, docs, targets, *, dropout):
+        seen.extend(doc.has_annotation("TAG") for doc in docs)
+        return update(self, docs, targets, dropout=dropout)
+
+    monkeypatch.setattr(TextLabelsLesson, "update", watch)
+    config = make_config(teacher, ["tagger", "textcat"])
+    config["training"]["annotating_components"] = annotating
+    distil_quickly(teacher, texts[:20], tmp_path, config, steps=2)
+    assert seen
+    assert set(seen) == {bool(annotating)}
+
+
+def test_nothing_to_resume(teacher, texts, tmp_path):
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["tagger"]), steps=1, resume=True)
+    assert caught.value.code == "TD302"
+
+
+def test_resuming_another_student(teacher, texts, tmp_path):
+    distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["tagger"]), steps=1)
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["senter"]), steps=1, resume=True)
+    assert caught.value.code == "TD303"
+
+
+def test_nothing_is_overwritten(teacher, texts, tmp_path):
+    distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["tagger"]), steps=1)
+    with pytest.raises(DistillationError) as caught:
+        api.distill(teacher, texts[:20], output=tmp_path)
+    assert caught.value.code == "TD501"
