@@ -94,6 +94,7 @@ def distil_quickly(
     steps: int,
     resume: bool = False,
     learn_rate: bool = True,
+    gpu_id: int = -1,
     **overrides: Any,
 ) -> Language:
     """Distil with few, large steps.
@@ -106,6 +107,7 @@ def distil_quickly(
         steps: How many updates to make; step 0 is one more.
         resume: Go on with an interrupted run.
         learn_rate: False leaves it as the config has it.
+        gpu_id: The GPU to run on.
         overrides: Settings of `[distillation]`, or others with their section.
     """
     settings = {
@@ -120,7 +122,7 @@ def distil_quickly(
         settings["distillation.optimizer.learn_rate.initial_rate"] = 0.02
         settings["distillation.optimizer.learn_rate.warmup_steps"] = 5
     settings.update({key if "." in key else f"distillation.{key}": value for key, value in overrides.items()})
-    return distill(teacher, texts, output=output, config=config, overrides=settings, resume=resume)
+    return distill(teacher, texts, output=output, config=config, overrides=settings, resume=resume, gpu_id=gpu_id)
 
 
 def agreement(student: Language, teacher: Language, name: str, texts: list[str]) -> float:
@@ -182,7 +184,7 @@ def _model_settings(name: str) -> dict:
     return {"tok2vec": cnn(TEACHER_WIDTH) if name in LABELS else listener, **_ARCHITECTURES.get(name, {})}
 
 
-_TEXT_CATEGORIZER = {
+TEXT_CATEGORIZER = {
     "@architectures": "spacy.TextCatReduce.v1",
     "use_reduce_first": False,
     "use_reduce_last": False,
@@ -190,8 +192,8 @@ _TEXT_CATEGORIZER = {
     "use_reduce_mean": True,
 }
 _ARCHITECTURES = {
-    "textcat": {**_TEXT_CATEGORIZER, "exclusive_classes": True},
-    "textcat_multilabel": {**_TEXT_CATEGORIZER, "exclusive_classes": False},
+    "textcat": {**TEXT_CATEGORIZER, "exclusive_classes": True},
+    "textcat_multilabel": {**TEXT_CATEGORIZER, "exclusive_classes": False},
 }
 
 
@@ -247,10 +249,10 @@ def initialized_student(teacher: Language, pipes: list[str], **changes: Any) -> 
     return student
 
 
-def randomize(model: Model, numbers: numpy.random.Generator) -> None:
+def randomize(model: Model, numbers: numpy.random.Generator, scale: float = 0.05) -> None:
     """Move every weight: output layers begin with zeros, through which no gradient flows back."""
     for node in model.walk():
         for name in node.param_names:
             if node.has_param(name):
                 value = node.get_param(name)
-                node.set_param(name, value + numbers.normal(scale=0.05, size=value.shape).astype("float32"))
+                node.set_param(name, value + numbers.normal(scale=scale, size=value.shape).astype("float32"))

@@ -1,0 +1,187 @@
+"""Teachers on a transformer, of either library: asked once, in batches by length, and learned from."""
+
+import string
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+from conftest import TEXT_CATEGORIZER, agreement, cnn, distil_quickly, initialized_student, make_config, randomize
+from generator import TOPICS, make_docs
+from spacy.training import Example
+from thinc.api import fix_random_seed
+from thinc.util import has_cupy_gpu
+
+from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.schemas import read_distillation_config
+from spacy_tinydistill.student.pipeline import plan_lessons
+from spacy_tinydistill.teacher.recorder import record_targets
+
+# Small enough to run in no time, and as the real ones in all else.
+WIDTH = 32
+HEADS = ["tagger", "parser", "textcat"]
+
+
+@pytest.fixture(scope="module")
+def vocabulary_path(tmp_path_factory):
+    """A WordPiece vocabulary of single characters."""
+    path = tmp_path_factory.mktemp("pieces") / "vocab.txt"
+    letters = list(dict.fromkeys([*string.ascii_letters, *string.digits, *string.punctuation]))
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    path.write_text("\n".join([*special, *letters, *(f"##{letter}" for letter in letters)]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def spacy_transformers_teacher(vocabulary_path):
+    pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
+    transformers = pytest.importorskip("transformers", reason="needs the extra [transformers]")
+    folder = vocabulary_path.parent / "hugging-face"
+    transformers.BertTokenizerFast(str(vocabulary_path), do_lower_case=False).save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary_path.read_text().split()), hidden_size=WIDTH, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=64,
+    )  # fmt: skip
+    fix_random_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    model = {
+        "@architectures": "spacy-transformers.TransformerModel.v3",
+        "name": str(folder),
+        "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 64, "stride": 48},
+    }
+    listener = {
+        "@architectures": "spacy-transformers.TransformerListener.v1",
+        "grad_factor": 1.0,
+        "pooling": {"@layers": "reduce_mean.v1"},
+    }
+    return add_heads("transformer", model, listener)
+
+
+@pytest.fixture(scope="module")
+def curated_teacher(vocabulary_path):
+    pytest.importorskip("spacy_curated_transformers", reason="needs spacy-curated-transformers")
+    model = {
+        "@architectures": "spacy-curated-transformers.BertTransformer.v1",
+        "vocab_size": len(vocabulary_path.read_text().split()),
+        "hidden_width": WIDTH,
+        "intermediate_width": 64,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "piece_encoder": {"@architectures": "spacy-curated-transformers.BertWordpieceEncoder.v1"},
+        "with_spans": {"@architectures": "spacy-curated-transformers.WithStridedSpans.v1", "window": 64, "stride": 48},
+    }
+    listener = {
+        "@architectures": "spacy-curated-transformers.LastTransformerLayerListener.v1",
+        "width": WIDTH,
+        "pooling": {"@layers": "reduce_mean.v1"},
+    }
+    loader = {"@model_loaders": "spacy-curated-transformers.WordpieceLoader.v1", "path": str(vocabulary_path)}
+    return add_heads("curated_transformer", model, listener, piecer_loader=loader)
+
+
+def add_heads(factory, model, listener, **initialize):
+    """A pipeline of random weights on a transformer; what it says is no English, but it says it of every word."""
+    fix_random_seed(0)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(factory, name="transformer", config={"model": model})
+    nlp.config["initialize"]["components"]["transformer"] = initialize
+    for name in HEADS:
+        settings = {"tok2vec": listener, "nO": None}
+        if name == "textcat":
+            settings |= {**TEXT_CATEGORIZER, "exclusive_classes": True}
+        nlp.add_pipe(name, config={"model": settings})
+    nlp.config["initialize"]["components"]["textcat"] = {"labels": list(TOPICS)}
+    gold = make_docs(nlp.vocab, 10, seed=8)
+    for doc in gold:
+        doc.cats = {}
+    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in gold])
+    numbers = numpy.random.default_rng(0)
+    # Output layers begin with zeros, of which there is nothing to learn.
+    for name, layer in (("tagger", "output_layer"), ("parser", "upper"), ("textcat", "output_layer")):
+        randomize(nlp.get_pipe(name).model.get_ref(layer), numbers, scale=1.0)
+    return nlp
+
+
+@pytest.fixture(params=["spacy_transformers_teacher", "curated_teacher"])
+def transformer_teacher(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_what_is_recorded(transformer_teacher, texts):
+    config = make_config(transformer_teacher, HEADS, shared=False, encoder=cnn(16))
+    student = initialized_student(transformer_teacher, HEADS, shared=False, encoder=cnn(16))
+    plan = plan_lessons(student, transformer_teacher, read_distillation_config(config.interpolate()))
+    # Of all lengths and in no order; one longer than the transformer's window.
+    mixed = [*texts[:12], "Anna.", " ".join(texts[12:30]), *texts[30:40], "🎷 \n\n 🥁"]
+    docs = [student.make_doc(text) for text in mixed]
+    before = [doc.to_bytes() for doc in docs]
+    transformer_teacher.batch_size = 4
+    targets = list(record_targets(transformer_teacher, docs, plan))
+    assert [doc.to_bytes() for doc in docs] == before
+    assert len(targets) == len(docs)
+    # One at a time there is no order to lose, and no padding to be seen.
+    for doc, said in zip(docs, targets, strict=True):
+        (alone,) = record_targets(transformer_teacher, [doc], plan)
+        assert said.keys() == alone.keys() == set(HEADS)
+        assert said["tagger"]["probabilities"].shape[0] == len(doc)
+        assert said["parser"]["vectors"].shape == (
+            len(doc),
+            transformer_teacher.get_pipe("parser").model.get_ref("lower").get_dim("nI"),
+        )
+        assert said["textcat"]["probabilities"].shape == (len(TOPICS),)
+        for name in HEADS:
+            for key, array in said[name].items():
+                assert array.dtype == (numpy.uint16 if key == "labels" else numpy.float16)
+                if key != "labels":
+                    numpy.testing.assert_allclose(array, alone[name][key], atol=0.01)
+
+
+@pytest.mark.slow
+def test_a_student_learns(transformer_teacher, texts, held_out_texts, tmp_path):
+    changes = {"shared": False, "encoder": cnn(32, rows=500)}
+    untrained = initialized_student(transformer_teacher, HEADS, **changes)
+    config = make_config(transformer_teacher, HEADS, **changes)
+    student = distil_quickly(transformer_teacher, texts[:100], tmp_path, config, steps=40)
+    for name in HEADS:
+        before, after = (loss_of(nlp, transformer_teacher, name, held_out_texts[:20]) for nlp in (untrained, student))
+        assert after < 0.8 * before, name
+    # The teacher's trees and topics are those of random weights: few words and texts differ in them.
+    before, after = (agreement(nlp, transformer_teacher, "tagger", held_out_texts) for nlp in (untrained, student))
+    assert after > before + 0.3
+    # And is no transformer itself.
+    assert not any("transformer" in str(student.config["components"][name]) for name in student.pipe_names)
+
+
+def loss_of(student, teacher, name, texts) -> float:
+    pipe, source = student.get_pipe(name), teacher.get_pipe(name)
+    docs = [student.make_doc(text) for text in texts]
+    rule = choose_rule(pipe, source)
+    targets = [said[name] for said in record_targets(teacher, docs, {name: (name, rule)})]
+    return rule.start(pipe, name, rule.describe(source)).update(docs, targets, dropout=0.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_cupy_gpu, reason="needs a GPU and CuPy")
+@pytest.mark.parametrize("shared", [True, False])
+def test_on_a_gpu(tmp_path, shared):
+    """The same run, with the teacher's and the student's weights on a GPU."""
+    code = f"""
+        import sys
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from conftest import PIPES, agreement, distil_quickly, make_config, train_teacher
+        from generator import make_texts
+        from thinc.api import require_gpu
+        require_gpu(0)
+        teacher = train_teacher(PIPES)
+        config = make_config(teacher, PIPES, shared={shared})
+        student = distil_quickly(teacher, make_texts(200, seed=1), Path({str(tmp_path)!r}), config, steps=60, gpu_id=0)
+        for name in PIPES:
+            if not name.startswith("textcat"):
+                assert agreement(student, teacher, name, make_texts(40, seed=2)) > 0.8, name
+    """
+    # In a process of its own: which device Thinc works on is a matter of the whole process.
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
