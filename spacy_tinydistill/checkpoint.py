@@ -148,6 +148,6 @@ def _to_numpy(node: Model, array: Any) -> Any:
     return None if array is None else node.ops.to_numpy(array)
 
 
-def _to_device(node: Model, array: numpy.ndarray) -> Any:
+def _to_device(node: Model, array: Any) -> Any:
     # A copy, since what was read from a file's bytes is read-only.
     return node.ops.asarray_f(array.copy())
