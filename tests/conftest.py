@@ -76,13 +76,13 @@ def teacher() -> Language:
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """What students learn on."""
-    return make_texts(200, seed=1)
+    return make_texts(150, seed=1)
 
 
 @pytest.fixture(scope="session")
 def held_out_texts() -> list[str]:
     """What students are scored on."""
-    return make_texts(40, seed=2)
+    return make_texts(30, seed=2)
 
 
 def distil_quickly(
@@ -112,7 +112,7 @@ def distil_quickly(
     """
     settings = {
         "distillation.max_steps": steps,
-        "distillation.batcher.size": 300,
+        "distillation.batcher.size": 200,
         # Once at the start and once at the end.
         "training.eval_frequency": 10_000,
         # Says nothing, so that pytest's report stays readable.
@@ -139,7 +139,7 @@ def _alone(nlp: Language, name: str) -> Any:
     )
 
 
-def train_teacher(pipes: list[str], *, count: int = 100, epochs: int = 5) -> Language:
+def train_teacher(pipes: list[str], *, count: int = 80, epochs: int = 4) -> Language:
     fix_random_seed(0)
     nlp = spacy.blank("en")
     nlp.add_pipe("tok2vec", config={"model": cnn(TEACHER_WIDTH)})

@@ -43,7 +43,7 @@ class Students:
             if not shared:
                 reverse_labels(config, self.teacher, pipes, self.folder)
             self.known[key] = distil_quickly(
-                self.teacher, self.texts, output, config, steps=90 if name in TEXT_PIPES else 40
+                self.teacher, self.texts, output, config, steps=140 if name in TEXT_PIPES else 40
             )
         return self.known[key]
 
@@ -239,7 +239,7 @@ def test_an_entity_ruler_teaches_an_entity_recognizer(teacher, texts, held_out_t
         [{"label": label, "pattern": word} for label, words in KEYWORDS.items() for word in words]
     )
     config = make_config(teacher, ["ner"])
-    student = distil_quickly(ruler, texts[:150], tmp_path, config, steps=25, student_to_teacher={"ner": "entity_ruler"})
+    student = distil_quickly(ruler, texts[:100], tmp_path, config, steps=40, student_to_teacher={"ner": "entity_ruler"})
     assert sorted(student.get_pipe("ner").labels) == sorted(KEYWORDS)
     assert share_of_equal(named, student, ruler, held_out_texts) >= 0.9
 
@@ -251,7 +251,7 @@ def test_a_function_teaches_pipes_whose_labels_nobody_knew(teacher, texts, held_
     pipes = ["ner", "textcat", "spancat"]
     config = make_config(teacher, pipes, shared=False, encoder=cnn(48, rows=500))
     mapping = dict.fromkeys(pipes, "keyword_annotator")
-    student = distil_quickly(annotator, texts[:150], tmp_path, config, steps=40, student_to_teacher=mapping)
+    student = distil_quickly(annotator, texts[:100], tmp_path, config, steps=60, student_to_teacher=mapping)
     assert sorted(student.get_pipe("ner").labels) == sorted(KEYWORDS)
     assert sorted(student.get_pipe("textcat").labels) == ["other", "person"]
     assert student.get_pipe("spancat").labels == ("NAME",)
@@ -305,7 +305,7 @@ def test_gold_mixes_in_by_its_weight(teacher, texts, tmp_path):
     """Gold that contradicts the teacher wins as its weight grows."""
     topics = list(TOPICS)
     contrary = dict(zip(topics, topics[1:] + topics[:1], strict=True))
-    docs = make_docs(spacy.blank("en").vocab, 80, seed=4)
+    docs = make_docs(spacy.blank("en").vocab, 50, seed=4)
     truth = [max(topic_of(doc), key=doc.cats.get) for doc in docs]
     for doc, topic in zip(docs, truth, strict=True):
         doc.cats = {label: float(label == contrary[topic]) for label in topics}
@@ -314,7 +314,7 @@ def test_gold_mixes_in_by_its_weight(teacher, texts, tmp_path):
     by_teacher, by_gold = [], []
     for i, weight in enumerate([0.0, 0.5, 20.0]):
         student = distil_quickly(
-            teacher, texts[:10], tmp_path / str(i), config, steps=25, gold_weight=weight,
+            teacher, texts[:10], tmp_path / str(i), config, steps=40, gold_weight=weight,
             **{"paths.gold": str(tmp_path / "gold.spacy"), "dropout": 0.0},
         )  # fmt: skip
         cats = [student(doc.text).cats for doc in docs]

@@ -69,7 +69,7 @@ def weights_of(nlp) -> dict[str, numpy.ndarray]:
 @pytest.fixture(scope="module")
 def dev_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("dev") / "dev.spacy"
-    DocBin(docs=make_docs(spacy.blank("en").vocab, 10, seed=6)).to_disk(path)
+    DocBin(docs=make_docs(spacy.blank("en").vocab, 5, seed=6)).to_disk(path)
     return path
 
 
@@ -82,13 +82,13 @@ class Runs:
 
     def __init__(self, teacher, texts, dev_path, folder, max_epochs) -> None:
         self.teacher = teacher
-        self.texts = texts[:40]
+        self.texts = texts[:24]
         self.folder = folder
         self.settings = {
             "max_epochs": max_epochs,
             "distillation.batcher.size": COMPOUNDING,
             "dropout": 0.2,
-            "training.eval_frequency": 6,
+            "training.eval_frequency": 4,
             "paths.dev": str(dev_path),
         }
 
@@ -97,7 +97,7 @@ class Runs:
         settings = dict(self.settings)
         if kill_at >= 0:
             settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
-        distil_quickly(self.teacher, self.texts, self.folder / name, config, steps=20, resume=resume, **settings)
+        distil_quickly(self.teacher, self.texts, self.folder / name, config, steps=13, resume=resume, **settings)
         return files_of(self.folder / name / DIR_MODEL_LAST), files_of(self.folder / name / DIR_MODEL_BEST)
 
 
@@ -107,25 +107,28 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, dev_pat
     runs = Runs(teacher, texts, dev_path, tmp_path, max_epochs)
     undisturbed = runs.run("undisturbed")
     with pytest.raises(Killed):
-        runs.run("killed", kill_at=15)
+        runs.run("killed", kill_at=11)
     # The weights moved after the checkpoint, and what was saved is not yet what it will be.
     assert files_of(tmp_path / "killed" / DIR_MODEL_LAST) != undisturbed[0]
     assert runs.run("killed", resume=True) == undisturbed
     # A run that is done stays as it is.
     assert runs.run("killed", resume=True) == undisturbed
-    # The same seed, from the start.
-    assert runs.run("again") == undisturbed
+
+
+@pytest.mark.slow
+def test_the_same_seed_is_the_same_run(teacher, texts, dev_path, tmp_path):
+    runs = Runs(teacher, texts, dev_path, tmp_path, max_epochs=0)
+    assert runs.run("one") == runs.run("other")
 
 
 def test_another_seed_is_another_run(teacher, texts, dev_path, tmp_path):
     found = []
-    for seed in (0, 0, 1):
+    for seed in (0, 1):
         output = tmp_path / str(len(found))
         overrides = {"system.seed": seed, "paths.dev": str(dev_path)}
         distil_quickly(teacher, texts[:20], output, make_config(teacher, ["tagger"]), steps=3, **overrides)
         found.append(files_of(output / DIR_MODEL_LAST))
-    assert found[0] == found[1]
-    assert found[0] != found[2]
+    assert found[0] != found[1]
 
 
 RULES = {"tagger": TokenLabels, "parser": Transitions, "textcat": TextLabels, "spancat": SpanLabels}
