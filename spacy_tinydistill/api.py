@@ -110,10 +110,12 @@ def distill(
     readers = _resolve_corpora(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
-    sample = [example for example, _ in _read_examples(student, readers, limit=TOKENIZER_SAMPLE)]
+    # What can be kept is read once; of a stream, the beginnings of both corpora.
+    examples = list(_read_examples(student, readers)) if settings.max_epochs >= 0 else None
+    sample = [example for example, _ in examples or _read_examples(student, readers, limit=TOKENIZER_SAMPLE)]
     if not sample:
         raise DistillationError("TD101")
-    check_tokenizers(student, teacher, [example.predicted for example in sample])
+    check_tokenizers(student, teacher, [example.predicted for example in sample[:TOKENIZER_SAMPLE]])
     labels_known = labels_are_known(student, teacher, plan)
     if labels_known:
         sample = sample[:INITIALIZE_SAMPLE]
@@ -122,7 +124,6 @@ def distill(
         lessons = start_lessons(student, teacher, plan)
         if resume:
             read_checkpoint(output_path / loop.FILE_NAME, student)
-    examples = list(_read_examples(student, readers)) if settings.max_epochs >= 0 else None
     dev_examples = list(readers["dev"](teacher))
     held_out = [] if dev_examples else _hold_out(examples, settings.hold_out)
     msg.good(f"Initialized student pipeline: {', '.join(student.pipe_names)}")

@@ -20,8 +20,8 @@ import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config  # noqa: F401
 
 # Enough for a student of these 36 texts.
-SHORT = ["--distillation.max_steps", "40", "--training.eval_frequency", "20"]
-SHORT += ["--distillation.optimizer.learn_rate.warmup_steps", "5"]
+SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]
+SHORT += ["--distillation.optimizer.learn_rate.warmup_steps", "5", "--distillation.batcher.size", "60"]
 
 CODE = """
 from spacy.util import registry
@@ -94,14 +94,14 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
     said = spacy_process("distill", teacher_path, config_path, "--output", output, "--paths.distill", texts, *SHORT)
 
     table = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
-    assert [int(row[1]) for row in table] == [0, 20, 40]
+    assert [int(row[1]) for row in table] == [0, 15, 30]
     assert "LOSS TAGGER" in said
     kept, student_score, teacher_score = retention(said)
     assert "held-out texts" in said
     # Against itself, the teacher is right; spaCy's weights of three scores add up to 0.99.
     assert teacher_score == 0.99
     assert kept == pytest.approx(student_score / teacher_score, abs=0.001)
-    assert kept > 0.8
+    assert kept > 0.7
 
     assert sorted(path.name for path in output.iterdir()) == [
         "checkpoint.msgpack",
@@ -110,8 +110,8 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
         "model-last",
     ]
     config = load_config(output / "config.cfg")
-    assert config["distillation"]["max_steps"] == 40
-    assert config["training"]["eval_frequency"] == 20
+    assert config["distillation"]["max_steps"] == 30
+    assert config["training"]["eval_frequency"] == 15
     assert config["paths"]["distill"] == str(texts)
     assert spacy.load(output / "model-last").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
     student, teacher = spacy.load(output / "model-best"), spacy.load(teacher_path)
@@ -174,19 +174,21 @@ def test_gold_to_learn_on_and_to_be_scored_on(teacher_path: Path, config_path: P
             [Example(nlp.make_doc(doc.text), doc) for doc in docs]
         )
         assert scores[weight]["tag_acc"] > 0.9
-    assert scores[0.0]["cats_score"] < 0.2
-    assert scores[20.0]["cats_score"] > 0.8
+    assert scores[0.0]["cats_score"] < 0.4
+    assert scores[20.0]["cats_score"] > 0.7
 
 
 def test_gold_alone_is_text_too(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     gold = write_gold(tmp_path / "gold.spacy")
     said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.gold", gold, *SHORT)
     assert "held-out texts" in " ".join(said.split())
-    assert retention(said)[0] > 0.8
+    assert retention(said)[0] > 0.7
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".spacy"])
-def test_other_kinds_of_text(suffix: str, teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_other_kinds_of_text(
+    suffix: str, teacher_path: Path, config_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """With a bad line, and with texts of nothing, of white space, of one token and of emoji."""
     path = tmp_path / f"texts{suffix}"
     odd = ["", " ", "\n\n", "one", "🙂", "👩‍👩‍👧 naïve"]
@@ -200,21 +202,22 @@ def test_other_kinds_of_text(suffix: str, teacher_path: Path, config_path: Path,
         "--corpora.distill.skip_bad_lines", "true", "--corpora.distill.max_length", "3", *SHORT[:2],
     )  # fmt: skip
     assert retention(said)[0] > 0.5
+    # Once, though the texts are needed for several things.
+    assert ["skipped 1 lines" in record.getMessage() for record in caplog.records] == [True] * (suffix == ".jsonl")
 
 
 def test_a_student_of_some_pipes(teacher_path: Path, tmp_path: Path) -> None:
     config_path = tmp_path / "below" / "student.cfg"
-    said = " ".join(
-        spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger, ner", "-s", "mini").split()
-    )
+    said = spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger, ner", "-s", "mini")
+    said = " ".join(said.split())
     assert "Left out: textcat" in said
     assert "mini student: tok2vec, tagger, ner" in said
-    config = load_config(config_path)
-    assert config["nlp"]["pipeline"] == ["tok2vec", "tagger", "ner"]
-    assert config["components"]["tok2vec"]["model"]["encode"]["width"] == 128
+    assert load_config(config_path)["components"]["tok2vec"]["model"]["encode"]["width"] == 128
+    spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger", "-s", "nano", "--force")
     texts = write_texts(tmp_path / "texts.txt")
     said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT)
-    assert retention(said)[0] > 0.8
+    assert retention(said)[0] > 0.7
+    assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]
 
 
 def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Pa
     said = spacy_cli(
         "distill", teacher_path, tmp_path / "student.cfg", "-o", tmp_path / "output", "--paths.distill", texts, *SHORT
     )
-    assert retention(said)[0] > 0.8
+    assert retention(said)[0] > 0.7
     student = spacy.load(tmp_path / "output" / "model-best")
     for name, expected in labels.items():
         assert list(student.get_pipe(name).labels) == expected
@@ -241,7 +244,7 @@ def test_a_stream(teacher_path: Path, config_path: Path, tmp_path: Path) -> None
         "distill", teacher_path, config_path, "-o", tmp_path / "output", "--distillation.max_epochs", "-1",
         "--paths.distill", texts, "--paths.dev", dev, *SHORT,
     )  # fmt: skip
-    assert retention(said)[0] > 0.8
+    assert retention(said)[0] > 0.7
 
 
 def test_resuming_goes_on_where_the_run_was(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:

@@ -247,7 +247,8 @@ def test_the_saved_vocabulary_holds_no_words_of_the_texts(teacher: Language, stu
     # Of an edit tree, and of rules.
     needed = {"went", "Reykjavík", "mice"}
     assert strings & set(WORDS) == needed
-    for name in ("tagger", "ner", "textcat", "spancat", "parser"):
+    # spaCy lists no strings that it knows anyway, "PERSON" for one.
+    for name in ("tagger", "textcat", "spancat"):
         assert set(student.get_pipe(name).labels) <= strings
 
 
