@@ -106,7 +106,7 @@ def distill(
     student = make_student(config, teacher)
     plan = plan_lessons(student, teacher, settings)
     training = _resolve_training(student.config, gpu_id)
-    check_end(settings, training)
+    check_end(student.config, settings, training)
     readers = _resolve_corpora(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))

@@ -19,6 +19,9 @@ MESSAGES: dict[str, str] = {
     "TD007": "Neither [distillation] max_steps nor max_epochs sets an end, and [training] patience is 0. Set one.",
     "TD008": "A streamed corpus (max_epochs = -1) has no end to hold texts out from. Give a dev corpus with "
     "--paths.dev.",
+    "TD009": "[distillation.optimizer.learn_rate] total_steps is 0, so nothing would be learned after the warm-up. "
+    "It follows max_steps where nothing else is said. Set it to about the number of updates, with "
+    "--distillation.optimizer.learn_rate.total_steps.",
     # The text to learn on
     "TD101": "There is no text to learn on: [paths] distill is null, and so is gold or it has no tokens. Give a "
     "file or folder of JSONL, plain text or DocBins with --paths.distill.",

@@ -175,7 +175,7 @@ def distill_while_improving(
     for (epoch, batch), is_last in _mark_last(batches):
         progress.step += 1
         progress.epoch = epoch
-        is_last = is_last or progress.step == settings.max_steps
+        is_last = is_last or 0 < settings.max_steps <= progress.step
         if training["before_update"]:
             training["before_update"](student, {"step": progress.step, "epoch": progress.epoch})
         parts = list(subdivide_batch(batch, training["accumulate_gradient"]))

@@ -87,15 +87,20 @@ def _validate(values: dict[str, Any]) -> DistillationConfig:
         raise DistillationError("TD003", key=key, value=first["input"], reason=first["msg"]) from None
 
 
-def check_end(settings: DistillationConfig, training: dict[str, Any]) -> None:
-    """See that a run stops some day.
+def check_end(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> None:
+    """See that a run stops some day, and does not stop learning before that.
 
     Args:
+        config: The whole config.
         settings: The `[distillation]` block.
         training: The `[training]` block, resolved.
 
     Raises:
-        DistillationError: TD007, it would not.
+        DistillationError: TD007, it would not stop; TD009, its learning rate falls to 0 at once.
     """
     if not settings.max_steps and settings.max_epochs < 1 and not training["patience"]:
         raise DistillationError("TD007")
+    # In the configs that we write it follows max_steps, and somebody might count in epochs instead.
+    schedule = config.interpolate()["distillation"].get("optimizer", {}).get("learn_rate")
+    if isinstance(schedule, dict) and schedule.get("total_steps") == 0:
+        raise DistillationError("TD009")

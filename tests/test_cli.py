@@ -238,6 +238,17 @@ def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Pa
     assert tags[::2] == tags[1::2]
 
 
+def test_epochs_instead_of_steps(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    texts = write_texts(tmp_path / "texts.txt")
+    said = spacy_cli(
+        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT[4:],
+        "--distillation.max_steps", "0", "--distillation.max_epochs", "2",
+        "--distillation.optimizer.learn_rate.total_steps", "9",
+    )  # fmt: skip
+    rows = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
+    assert [row[0] for row in rows] == ["0", "1"]
+
+
 def test_a_stream(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     texts, dev = write_texts(tmp_path / "texts.txt"), write_gold(tmp_path / "dev.spacy")
     said = spacy_cli(
