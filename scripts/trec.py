@@ -71,7 +71,7 @@ def unique(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def split(rows: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     """Deal the questions out 7:1:2, the same way every time, so that each part has its share of each fine label.
 
-    Test gets two parts, since there are 86 questions of the rarest class in all, and its F counts as much as the others.
+    Test gets two parts, since there are 86 questions of the rarest class in all, and its F counts as any other's.
     """
     rows = sorted(rows)
     rng = random.Random(SEED)
