@@ -130,13 +130,13 @@ def distill(
 
     msg.divider("Asking the teacher")
     if dev_examples:
-        teacher_scores = score_teacher(teacher, dev_examples)
+        annotate_predicted(teacher, dev_examples)
+        judged = dev_examples
         read_dev = readers["dev"]
     else:
         annotated = list(annotate(teacher, tqdm(held_out, desc="Held-out texts", unit="docs")))
-        teacher_scores = Scorer(teacher).score(list(_same_twice(teacher, annotated)))
+        judged = list(_same_twice(teacher, annotated))
         read_dev = partial(_compare_to, held_out, annotated)
-    add_origin(student, teacher, plain_scores(teacher_scores))
     corpus: loop.Corpus
     if examples is None:
         corpus = partial(_ask, teacher, partial(_read_examples, student, readers), plan)
@@ -148,6 +148,9 @@ def distill(
         initialize_student(student, teacher, plan, annotated_examples)
         strings = needed_strings(config, teacher, plan, annotated_examples)
         lessons = start_lessons(student, teacher, plan)
+    # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
+    teacher_scores = Scorer(student).score(judged)
+    add_origin(student, teacher, plain_scores(teacher_scores))
 
     msg.divider("Distilling student pipeline from teacher")
     if not resume:
@@ -280,8 +283,8 @@ def _hold_out(examples: list[tuple[Example, bool]] | None, share: float) -> list
     return held_out
 
 
-def score_teacher(teacher: Language, examples: list[Example]) -> dict[str, Any]:
-    """Let the teacher annotate the dev data and score it, as `Language.evaluate` would, with a progress bar.
+def annotate_predicted(teacher: Language, examples: list[Example]) -> None:
+    """Let the teacher annotate the dev data to be scored, as `Language.evaluate` would, with a progress bar.
 
     Args:
         teacher: The teacher.
@@ -290,7 +293,6 @@ def score_teacher(teacher: Language, examples: list[Example]) -> dict[str, Any]:
     docs = teacher.pipe(example.predicted for example in examples)
     for example, doc in zip(examples, tqdm(docs, desc="Dev data", unit="docs", total=len(examples)), strict=True):
         example.predicted = doc
-    return Scorer(teacher).score(examples)
 
 
 def _same_twice(teacher: Language, annotated: list[bytes]) -> Iterator[Example]:
