@@ -4,14 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import distill
+    from .report.compare import compare
 
-__all__ = ["distill"]
+__all__ = ["compare", "distill"]
 
 
 def __getattr__(name: str) -> Any:
     # On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
-    if name in __all__:
-        from . import api
+    if name == "distill":
+        from .api import distill
 
-        return getattr(api, name)
+        return distill
+    if name == "compare":
+        from .report.compare import compare
+
+        return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
