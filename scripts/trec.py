@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from string import ascii_uppercase
 
 import spacy
 import srsly
@@ -101,21 +100,18 @@ def vary(rows: Sequence[tuple[str, str]], words: Iterable[str]) -> Iterator[str]
     for label, doc in docs:
         for _ in range(max(VARIANTS, VARIANTS * FEWEST // classes[label])):
             yield "".join(
-                like(token, others, rng) + token.whitespace_
+                like(token, rng.choice(others)) + token.whitespace_
                 if token.norm_ not in kept and rng.random() < REPLACED
                 else token.text_with_ws
                 for token in doc
             )
 
 
-def like(token: Token, words: Sequence[str], rng: random.Random) -> str:
-    """Make up a word that looks like the token: in its case, and letters for letters where it is an abbreviation."""
-    if token.is_alpha and token.is_upper and len(token) > 1:
-        return "".join(rng.choices(ascii_uppercase, k=len(token)))
-    if token.is_alpha and (token.is_lower or token.is_title):
-        word = rng.choice(words)
-        return word.capitalize() if token.is_title else word
-    return token.text
+def like(token: Token, word: str) -> str:
+    """Write a word in the token's case; numbers, signs and abbreviations stay as they are."""
+    if token.is_alpha and token.is_lower:
+        return word
+    return word.capitalize() if token.is_alpha and token.is_title and len(token) > 1 else token.text
 
 
 def to_docs(rows: Iterable[tuple[str, str]]) -> Iterator[Doc]:
