@@ -18,6 +18,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from ..errors import DistillationError
+from ..losses import soft_binary_cross_entropy, soft_cross_entropy
 from ..teacher.targets import Arrays
 
 teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
@@ -131,6 +132,24 @@ def match_labels(name: str, student: Sequence[str], teacher: Sequence[str]) -> n
         shown = ", ".join(repr(label) for label in missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DistillationError("TD203", pipe=name, count=len(missing), labels=shown)
     return numpy.array([column[label] for label in teacher], dtype="int64")
+
+
+def soft_label_gradient(model: Model, scores: Any, teacher: Any, *, temperature: float) -> tuple[Any, float]:
+    """Compare a classifier's output with the teacher's, as its labels exclude each other or not.
+
+    Args:
+        model: The student pipe's model.
+        scores: What it said, probabilities, shape (rows, labels).
+        teacher: What the teacher said, same shape and order.
+        temperature: See `losses.soft_cross_entropy`.
+
+    Returns:
+        The gradient to hand to the model's backprop callback, same shape, and the loss summed over the rows.
+    """
+    activation = output_activation(model)
+    loss_function = soft_binary_cross_entropy if activation == "logistic" else soft_cross_entropy
+    gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=temperature)
+    return to_output_gradient(activation, scores, gradient), loss
 
 
 def output_activation(model: Model) -> str:

@@ -9,9 +9,8 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 from thinc.types import Ragged
 
-from ..losses import soft_binary_cross_entropy, soft_cross_entropy
 from ..teacher.targets import Arrays
-from .base import Lesson, Reads, TeachingRule, match_labels, output_activation, to_output_gradient
+from .base import Lesson, Reads, TeachingRule, match_labels, soft_label_gradient
 
 # Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
 NEGATIVE_LABEL = "(none)"
@@ -79,7 +78,6 @@ class SpanLabelsLesson(Lesson):
         self.student = student
         self.columns = columns
         self.temperature = temperature
-        self.activation = output_activation(student.model)
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Learn the soft labels of the batch's spans; a batch without any has loss 0."""
@@ -94,9 +92,8 @@ class SpanLabelsLesson(Lesson):
         scores, backprop = model.begin_update((docs, spans))
         teacher = numpy.zeros(scores.shape, dtype="float32")
         teacher[:, self.columns] = numpy.concatenate([arrays["probabilities"] for arrays in targets])
-        loss_function = soft_binary_cross_entropy if self.activation == "logistic" else soft_cross_entropy
-        gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=self.temperature)
-        backprop(to_output_gradient(self.activation, scores, gradient))
+        gradient, loss = soft_label_gradient(model, scores, teacher, temperature=self.temperature)
+        backprop(gradient)
         return loss
 
 

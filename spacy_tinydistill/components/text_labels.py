@@ -8,9 +8,8 @@ from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
-from ..losses import soft_binary_cross_entropy, soft_cross_entropy
 from ..teacher.targets import Arrays
-from .base import Lesson, TeachingRule, match_labels, output_activation, to_output_gradient
+from .base import Lesson, TeachingRule, match_labels, soft_label_gradient
 
 
 def text_labels(temperature: float = 1.0) -> "TextLabels":
@@ -54,7 +53,6 @@ class TextLabelsLesson(Lesson):
         self.student = student
         self.columns = columns
         self.temperature = temperature
-        self.activation = output_activation(student.model)
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Learn the batch's soft labels."""
@@ -63,7 +61,6 @@ class TextLabelsLesson(Lesson):
         scores, backprop = model.begin_update(docs)
         teacher = numpy.zeros(scores.shape, dtype="float32")
         teacher[:, self.columns] = numpy.stack([arrays["probabilities"] for arrays in targets])
-        loss_function = soft_binary_cross_entropy if self.activation == "logistic" else soft_cross_entropy
-        gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=self.temperature)
-        backprop(to_output_gradient(self.activation, scores, gradient))
+        gradient, loss = soft_label_gradient(model, scores, teacher, temperature=self.temperature)
+        backprop(gradient)
         return loss
