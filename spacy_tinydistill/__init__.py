@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distill
+    from .api import distill, record_targets
     from .report.compare import compare
 
-__all__ = ["compare", "distill"]
+__all__ = ["compare", "distill", "record_targets"]
 
 
 def __getattr__(name: str) -> Any:
     # On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
-    if name == "distill":
-        from .api import distill
+    if name in ("distill", "record_targets"):
+        from . import api
 
-        return distill
+        return getattr(api, name)
     if name == "compare":
         from .report.compare import compare
 

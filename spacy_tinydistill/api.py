@@ -1,56 +1,44 @@
 """The Python API: the whole road from a teacher and texts to a student, told once for Python and the command line."""
 
+import random
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from configparser import Error as ConfigParserError
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
-from itertools import islice, tee
+from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.schemas import ConfigSchemaTraining
 from spacy.scorer import Scorer
-from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
-from spacy.util import load_config, registry
-from thinc.api import Config, ConfigValidationError, set_gpu_allocator
+from thinc.api import Config
 from tqdm import tqdm
 from wasabi import msg
 
 from . import loop
 from .checkpoint import read_checkpoint
 from .components.annotations import Annotations, read_annotated
-from .corpus import Reader, copy_tokens, make_examples
+from .components.base import Lesson
 from .device import use_device
 from .errors import DistillationError
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
-from .schemas import DistillationConfig, check_end, read_distillation_config
-from .student.config import student_config
+from .run import LEARNED, Run, list_records, prepare, prepare_recorded
 from .student.meta import add_origin, plain_scores
-from .student.pipeline import (
-    Plan,
-    check_tokenizers,
-    initialize_student,
-    labels_are_known,
-    make_student,
-    needed_strings,
-    plan_lessons,
-    start_lessons,
-)
-from .teacher.corpus import annotate
-from .teacher.recorder import load_teacher, record_targets
+from .student.pipeline import initialize_student, needed_strings, start_lessons
+from .teacher.profile import fingerprint
+from .teacher.recorder import ask, record_store
+from .teacher.store import MANIFEST, Manifest, Store, StoreWriter, check_teacher
+from .teacher.targets import Record, Role
 
 CONFIG_NAME = "config.cfg"
+DIR_TARGETS = "targets"
 
 # What a run writes into its output folder.
-OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, CONFIG_NAME, loop.FILE_NAME)
-
-# How many texts to compare the tokenizers on.
-TOKENIZER_SAMPLE = 1000
+OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, DIR_TARGETS, CONFIG_NAME, loop.FILE_NAME)
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
@@ -63,6 +51,7 @@ def distill(
     output: str | Path,
     config: str | Path | Config | None = None,
     overrides: dict[str, Any] | None = None,
+    targets: str | Path | None = None,
     gpu_id: int = -1,
     resume: bool = False,
     force: bool = False,
@@ -70,14 +59,16 @@ def distill(
     """Distil a student from a teacher.
 
     Args:
-        teacher: The pipeline to learn from: an installed package, a folder, or loaded.
+        teacher: The pipeline to learn from: an installed package, a folder, or loaded. With `targets` it is not
+            loaded, only seen to be the one that was recorded; "-" spares that.
         texts: What to learn on: texts, or a path as `corpus.text_corpus` takes it. By default what the config says.
-        output: The folder to write `model-best`, `model-last`, the config and the checkpoint to.
+        output: The folder to write `model-best`, `model-last`, the config, the targets and the checkpoint to.
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
             one.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
+        targets: What `record_targets` recorded; by default the teacher is asked, once, and the record kept in `output`.
         gpu_id: The GPU to run on; -1 for the CPU.
-        resume: Go on with an interrupted run from the checkpoint in `output`.
+        resume: Go on with an interrupted run from what is in `output`.
         force: Replace an earlier run in `output`.
 
     Returns:
@@ -89,81 +80,48 @@ def distill(
     use_device(gpu_id)
     output_path = Path(output)
     check_output(output_path, resume=resume, force=force)
-    full_overrides = dict(overrides or {})
-    if isinstance(texts, str | Path):
-        full_overrides["paths.distill"] = str(texts)
-    if config is not None:
-        config = read_config(config, full_overrides)
-        settings = read_distillation_config(config)
-    if not isinstance(teacher, Language):
-        msg.info(f"Loading the teacher: {teacher}")
-        teacher = load_teacher(teacher)
-    if config is None:
-        config = read_config(student_config(teacher), full_overrides)
-        settings = read_distillation_config(config)
-
-    msg.divider("Initializing student pipeline")
-    student = make_student(config, teacher)
-    plan = plan_lessons(student, teacher, settings)
-    training = _resolve_training(student.config, gpu_id)
-    check_end(student.config, settings, training)
-    readers = _resolve_corpora(student.config, settings, training)
-    if texts is not None and not isinstance(texts, str | Path):
-        readers["distill"] = _reader_of(list(texts))
-    # What can be kept is read once; of a stream, the beginnings of both corpora.
-    examples = list(_read_examples(student, readers)) if settings.max_epochs >= 0 else None
-    sample = [example for example, _ in examples or _read_examples(student, readers, limit=TOKENIZER_SAMPLE)]
-    if not sample:
-        raise DistillationError("TD101")
-    check_tokenizers(student, teacher, [example.predicted for example in sample[:TOKENIZER_SAMPLE]])
-    labels_known = labels_are_known(student, teacher, plan)
+    store = None
+    if targets is None:
+        run = prepare(teacher, texts, config, overrides or {}, gpu_id)
+    else:
+        if config is None or texts is not None:
+            raise DistillationError("TD615")
+        store = _open_store(Path(targets), teacher)
+        run = prepare_recorded(store, config, overrides or {}, gpu_id)
+    student = run.student
+    labels_known = run.labels_known
     if labels_known:
-        sample = sample[:INITIALIZE_SAMPLE]
-        initialize_student(student, teacher, plan, sample)
-        strings = needed_strings(config, teacher, plan, sample)
-        lessons = start_lessons(student, teacher, plan)
-        if resume:
-            read_checkpoint(output_path / loop.FILE_NAME, student)
-    dev_examples = list(readers["dev"](teacher))
-    held_out = [] if dev_examples else _hold_out(examples, settings.hold_out)
+        lessons, strings = _start(run, run.corpora.sample[:INITIALIZE_SAMPLE])
+    checkpoint = output_path / loop.FILE_NAME
+    # A run that was interrupted while the teacher was asked has none yet.
+    resume = resume and checkpoint.exists()
+    if resume and labels_known:
+        read_checkpoint(checkpoint, student)
     msg.good(f"Initialized student pipeline: {', '.join(student.pipe_names)}")
 
-    msg.divider("Asking the teacher")
-    if dev_examples:
-        annotate_predicted(teacher, dev_examples)
-        judged = dev_examples
-        read_dev = readers["dev"]
-    else:
-        annotated = list(annotate(teacher, tqdm(held_out, desc="Held-out texts", unit="docs")))
-        judged = list(_same_twice(teacher, annotated))
-        read_dev = partial(_compare_to, held_out, annotated)
-    corpus: loop.Corpus
-    if examples is None:
-        corpus = partial(_ask, teacher, partial(_read_examples, student, readers), plan)
-    else:
-        taught = list(tqdm(_ask(teacher, lambda: examples, plan), desc="Texts", unit="docs", total=len(examples)))
-        corpus = partial(list, taught)
+    if store is None:
+        msg.divider("Asking the teacher")
+        if force:
+            clear_output(output_path)
+        store = _record(run, output_path / DIR_TARGETS)
     if not labels_known:
-        annotated_examples = list(_annotated_examples(corpus(), student, teacher, plan))
-        initialize_student(student, teacher, plan, annotated_examples)
-        strings = needed_strings(config, teacher, plan, annotated_examples)
-        lessons = start_lessons(student, teacher, plan)
+        lessons, strings = _start(run, list(_annotated_examples(store, run)))
+    corpus = partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
+    judged, read_dev = _make_dev(store, run)
     # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
-    teacher_scores = Scorer(student).score(judged)
-    add_origin(student, teacher, plain_scores(teacher_scores))
+    teacher_scores = Scorer(student).score(judged) if judged else {}
+    add_origin(student, run.profile, plain_scores(teacher_scores))
 
     msg.divider("Distilling student pipeline from teacher")
-    if not resume:
-        clear_output(output_path)
     student.config.to_disk(output_path / CONFIG_NAME)
-    score_weights = training["score_weights"]
+    score_weights = run.training["score_weights"]
     best = loop.distill(
         student,
         lessons,
         corpus,
         create_evaluation_callback(student, read_dev, score_weights),
-        settings=settings,
-        training=training,
+        settings=run.settings,
+        training=run.training,
         strings=strings,
         output_path=output_path,
         resume=resume,
@@ -172,8 +130,50 @@ def distill(
         stderr=sys.stderr,
     )
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
-    _report_retention(best, _weighted_sum(teacher_scores, score_weights), bool(dev_examples))
+    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
     return spacy.load(output_path / DIR_MODEL_BEST)
+
+
+def record_targets(
+    teacher: str | Path | Language,
+    texts: str | Path | Iterable[str] | None = None,
+    *,
+    store: str | Path,
+    config: str | Path | Config | None = None,
+    overrides: dict[str, Any] | None = None,
+    gpu_id: int = -1,
+    force: bool = False,
+) -> Manifest:
+    """Ask a teacher about texts, once, and keep what it says on disk, for any number of students.
+
+    An interrupted recording goes on where it stopped when it is started again.
+
+    Args:
+        teacher: The pipeline to learn from: an installed package, a folder, or loaded.
+        texts: As for `distill`.
+        store: The folder to write; see `teacher.store`.
+        config: The config of a student, which says what is recorded, and how; by default that which
+            `student.config.student_config` writes. Its gold corpus and its dev data are recorded too.
+        overrides: As for `distill`.
+        gpu_id: The GPU to run on; -1 for the CPU.
+        force: Replace what is in the folder.
+
+    Returns:
+        What is in the store.
+
+    Raises:
+        DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
+    """
+    use_device(gpu_id)
+    path = Path(store)
+    _check_store_folder(path)
+    run = prepare(teacher, texts, config, overrides or {}, gpu_id)
+    if run.streams:
+        raise DistillationError("TD616")
+    msg.divider("Asking the teacher")
+    if force and path.exists():
+        shutil.rmtree(path)
+    return _record(run, path).manifest
 
 
 def check_output(path: Path, *, resume: bool, force: bool) -> None:
@@ -185,7 +185,7 @@ def check_output(path: Path, *, resume: bool, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise DistillationError("TD506", path=path)
-    if resume and not (path / loop.FILE_NAME).exists():
+    if resume and not (path / loop.FILE_NAME).exists() and not (path / DIR_TARGETS / MANIFEST).exists():
         raise DistillationError("TD302", path=path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -205,130 +205,129 @@ def clear_output(path: Path) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:
-    """Read a config and put values into it, without interpolating it.
-
-    Raises:
-        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block.
-    """
-    try:
-        if isinstance(config, Config):
-            return Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
-        return load_config(config, overrides=overrides, interpolate=False)
-    except ConfigValidationError as error:
-        raise DistillationError("TD005", reason=error.text.strip()) from None
-    except (OSError, ValueError, ConfigParserError) as error:
-        raise DistillationError("TD005", reason=error) from None
+def _open_store(path: Path, teacher: str | Path | Language) -> Store:
+    store = Store(path)
+    if teacher != "-":
+        check_teacher(path, store.manifest, fingerprint(teacher))
+    return store
 
 
-def _resolve_training(config: Config, gpu_id: int) -> dict[str, Any]:
-    try:
-        training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
-    except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=error.text.strip()) from None
-    except ValueError as error:
-        raise DistillationError("TD210", reason=error) from None
-    if gpu_id >= 0 and training["gpu_allocator"]:
-        set_gpu_allocator(training["gpu_allocator"])
-    return training
+def _check_store_folder(path: Path) -> None:
+    """See that a folder is free, or a store."""
+    if path.is_file():
+        raise DistillationError("TD506", path=path)
+    found = sorted(item.name for item in path.iterdir()) if path.exists() else []
+    if found and MANIFEST not in found:
+        raise DistillationError("TD618", path=path, found=", ".join(found[:5]))
 
 
-def _resolve_corpora(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
-    """Make the readers for "distill", "gold" and "dev"."""
-    names = {"corpus": settings.corpus, "gold_corpus": settings.gold_corpus, "dev_corpus": training["dev_corpus"]}
-    corpora = config.interpolate()["corpora"]
-    readers: list[Reader] = []
-    for key, name in names.items():
-        section, _, block = (name or "").partition(".")
-        if name is not None and (section != "corpora" or block not in corpora):
-            raise DistillationError("TD006", key=key, value=name)
-        try:
-            readers.append(registry.resolve({block: corpora[block]})[block] if name else _reader_of([]))
-        except ConfigValidationError as error:
-            raise DistillationError("TD004", reason=error.text.strip()) from None
-        except (ValueError, TypeError) as error:
-            raise DistillationError("TD004", reason=error) from None
-    return dict(zip(("distill", "gold", "dev"), readers, strict=True))
+def _record(run: Run, path: Path) -> Store:
+    """Ask the teacher about all texts, or about those that an interrupted recording has left."""
+    assert run.teacher is not None
+    total = len(run.corpora.dev) + (0 if run.streams else run.corpora.n_texts + len(run.corpora.gold))
+    with StoreWriter(path, run.header) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
+        record_store(run.teacher, list_records(run), run.plan, writer, on_doc=bar.update)
+    return Store(path)
 
 
-def _reader_of(texts: list[str]) -> Reader:
-    def read(nlp: Language) -> Iterator[Example]:
-        for text in texts:
-            yield from make_examples(nlp, text, max_length=500)
-
-    return read
-
-
-def _read_examples(
-    student: Language, readers: dict[str, Reader], *, limit: int | None = None
-) -> Iterator[tuple[Example, bool]]:
-    """Read the corpus and the gold corpus, each up to a limit, each Example with whether it has gold annotations."""
-    for name, has_gold in (("distill", False), ("gold", True)):
-        for example in islice(readers[name](student), limit):
-            if len(example.predicted):
-                yield example, has_gold
+def _start(run: Run, examples: list[Example]) -> tuple[dict[str, Lesson], list[str]]:
+    """Give the student its first weights; return its lessons and the strings that it will need."""
+    initialize_student(run.student, run.profile, run.plan, examples)
+    strings = needed_strings(run.config, run.profile, run.plan, examples)
+    return start_lessons(run.student, run.lessons, run.plan), strings
 
 
-def _hold_out(examples: list[tuple[Example, bool]] | None, share: float) -> list[Doc]:
-    """Take texts that are spread over the corpus out of the list, to score on; gold only if there is nothing else."""
-    if examples is None:
-        raise DistillationError("TD008")
-    candidates = [i for i, (_, has_gold) in enumerate(examples) if not has_gold] or list(range(len(examples)))
-    count = max(1, round(share * len(candidates)))
-    if len(candidates) < 2:
-        raise DistillationError("TD109", found=len(candidates), expected=2)
-    chosen = {candidates[i * len(candidates) // count] for i in range(count)}
-    held_out = [examples[i][0].predicted for i in sorted(chosen)]
-    examples[:] = [pair for i, pair in enumerate(examples) if i not in chosen]
-    return held_out
-
-
-def annotate_predicted(teacher: Language, examples: list[Example]) -> None:
-    """Let the teacher annotate the dev data to be scored, as `Language.evaluate` would, with a progress bar.
-
-    Args:
-        teacher: The teacher.
-        examples: Gold annotations; their predicted Docs are replaced by the teacher's.
-    """
-    docs = teacher.pipe(example.predicted for example in examples)
-    for example, doc in zip(examples, tqdm(docs, desc="Dev data", unit="docs", total=len(examples)), strict=True):
-        example.predicted = doc
-
-
-def _same_twice(teacher: Language, annotated: list[bytes]) -> Iterator[Example]:
-    for data in annotated:
-        yield Example(Doc(teacher.vocab).from_bytes(data), Doc(teacher.vocab).from_bytes(data))
-
-
-def _compare_to(held_out: list[Doc], annotated: list[bytes], student: Language) -> Iterator[Example]:
-    for doc, data in zip(held_out, annotated, strict=True):
-        yield Example(copy_tokens(student, doc), Doc(student.vocab).from_bytes(data))
-
-
-def _ask(teacher: Language, read: Callable[[], Iterable[tuple[Example, bool]]], plan: Plan) -> Iterator[Taught]:
-    asked, kept = tee(read())
-    targets = record_targets(teacher, (example.predicted for example, _ in asked), plan)
-    for (example, has_gold), said in zip(kept, targets, strict=True):
-        yield Taught(example, said, has_gold)
-
-
-def _annotated_examples(
-    corpus: Iterable[Taught], student: Language, teacher: Language, plan: Plan
-) -> Iterator[Example]:
+def _annotated_examples(store: Store, run: Run) -> Iterator[Example]:
     """The corpus with what the last of the hard-label teachers left on the Docs, to find the labels in."""
-    hard = [name for name, (_, rule) in plan.items() if isinstance(rule, Annotations)]
-    last = max(hard, key=lambda name: teacher.pipe_names.index(plan[name][0]))
-    for taught in corpus:
-        yield Example(taught.predicted, read_annotated(taught.targets[last], student.get_pipe(last)))
+    hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
+    order = list(run.profile.pipes)
+    last = max(hard, key=lambda name: order.index(run.plan[name][0]))
+    records = _ask_about(run, run.corpora.sample) if run.streams else store.read(*LEARNED)
+    for item in records:
+        doc = item.make_doc(run.student.vocab)
+        yield Example(doc, read_annotated(item.targets[last], run.student.get_pipe(last)))
+
+
+def _match_gold(store: Store, run: Run) -> dict[int, Example]:
+    """See that the gold annotations are of Docs that were recorded; return those to learn on, by their index."""
+    gold = dict(enumerate(run.corpora.gold))
+    found = {item.index: item for item in store.read(Role.GOLD)} if gold else {}
+    # Those that are missing were held out, or there was no gold when the teacher was asked.
+    expected = len(gold) - (store.manifest.count(Role.HELD_OUT) if not store.manifest.count(Role.TEXT) else 0)
+    if len(found) != expected:
+        raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
+    for i, item in found.items():
+        if i not in gold or item.words != [token.text for token in gold[i].predicted]:
+            raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
+    return {i: gold[i] for i in found}
+
+
+def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
+    roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    for item in store.read(*roles, shuffle=shuffle):
+        if item.role is Role.GOLD and gold:
+            yield Taught(gold[item.index], item.targets, has_gold=True)
+        else:
+            doc = item.make_doc(run.student.vocab)
+            yield Taught(Example(doc, doc), item.targets, has_gold=False)
+
+
+def _ask_about(run: Run, examples: Iterable[Example]) -> Iterator[Record]:
+    assert run.teacher is not None
+    asked, kept = tee(Record.from_doc(example.predicted) for example in examples)
+    for item, targets in zip(kept, ask(run.teacher, asked, run.plan), strict=True):
+        yield replace(item, targets=targets)
+
+
+def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
+    """Ask the teacher about a stream, which nobody could keep."""
+    readers = run.corpora.readers
+    texts = ((example, False) for example in readers["distill"](run.student))
+    gold = ((example, True) for example in run.corpora.gold)
+    asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
+    records = _ask_about(run, (example for example, _ in asked))
+    for (example, has_gold), item in zip(kept, records, strict=True):
+        yield Taught(example, item.targets, has_gold)
+
+
+def _make_dev(store: Store, run: Run) -> tuple[list[Example], Any]:
+    """Make what teacher and student are scored on.
+
+    Returns:
+        The teacher's annotations and what they are compared to, none where the dev data was not recorded; and a reader
+        for the student.
+    """
+    vocab = run.student.vocab
+    if run.corpora.dev:
+        said = [item.make_annotated_doc(vocab) for item in store.read(Role.DEV)]
+        references = [example.reference for example in run.corpora.dev]
+        is_same = [doc.text for doc in said] == [doc.text for doc in references]
+        judged = [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
+        return judged, run.corpora.readers["dev"]
+
+    def read(student: Language) -> Iterator[Example]:
+        for item in store.read(Role.HELD_OUT):
+            yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
+
+    said = [item.make_annotated_doc(vocab) for item in store.read(Role.HELD_OUT)]
+    return [Example(doc, doc.copy()) for doc in said], read
 
 
 def _weighted_sum(scores: dict[str, Any], weights: dict[str, float | None]) -> float:
     return sum(scores[key] * weight for key, weight in weights.items() if weight and scores.get(key) is not None)
 
 
-def _report_retention(student: float, teacher: float, on_gold: bool) -> None:
+def _report_retention(
+    student: float, teacher_scores: dict[str, Any], weights: dict[str, float | None], *, on_gold: bool
+) -> None:
     data = "the dev data" if on_gold else "held-out texts, against the teacher's own annotations"
+    teacher = _weighted_sum(teacher_scores, weights)
     if teacher:
         msg.good(f"Retention on {data}: {student / teacher:.1%} (student {student:.4f}, teacher {teacher:.4f})")
-    else:
+    elif teacher_scores:
         msg.warn(f"No retention on {data}: the teacher's own score there is 0.")
+    else:
+        msg.warn(
+            f"No retention: what the teacher says of the dev data was not recorded (student {student:.4f}).",
+            "Record with --paths.dev, or compare with `python -m spacy benchmark distillation`.",
+        )

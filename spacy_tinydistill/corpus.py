@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -173,7 +174,13 @@ def _read_jsonl(path: Path, file: IO[str], skip_bad_lines: bool) -> Iterator[str
                 raise
             skipped += 1
     if skipped:
-        logger.warning("%s: skipped %d lines without a text", path, skipped)
+        _warn_skipped(path, skipped)
+
+
+@cache
+def _warn_skipped(path: Path, count: int) -> None:
+    """Say it once, however often the file is read."""
+    logger.warning("%s: skipped %d lines without a text", path, count)
 
 
 def _read_line(path: Path, number: int, line: str) -> str:

@@ -112,6 +112,35 @@ MESSAGES: dict[str, str] = {
     "and {hidden}.",
     "TD523": "The teacher's encoder left no vector for each token of {text!r}. Expected doc._.trf_data of "
     "spacy-transformers or spacy-curated-transformers, or doc.tensor.",
+    # Recorded targets
+    "TD601": "{path} is no store of recorded targets that can be read: {reason} Expected what `python -m spacy "
+    "distill-targets` writes; record again.",
+    "TD602": "The targets in {path} are of format {found}, and this version reads format {expected}. Record them "
+    "again, or use the version of spacy-tinydistill that wrote them.",
+    "TD603": "The targets in {path} are of another teacher: they come from {teacher}, whose fingerprint is {found}, "
+    "and this one's is {expected}. Name the teacher that was recorded, or record again in another folder.",
+    "TD604": "The store's file {path} is damaged: {reason} Record again, or copy the store anew.",
+    "TD605": "The recording in {path} is not complete: there are {shards} shards so far. Start `python -m spacy "
+    "distill-targets` again with the same arguments; it goes on where it stopped.",
+    "TD606": "Somebody else is recording to {path}. Wait until that is done, or choose another folder.",
+    "TD608": "The recording in {path} was begun with other texts: {shard} does not hold those that are read now. Go on "
+    "with the same texts, or start again with --force.",
+    "TD609": "The recording in {path} was begun for other pipes, labels or settings: {found}, and now they are "
+    "{expected}. Go on with the same config, or start again with --force.",
+    "TD610": "Nothing was recorded for the student's pipe {pipe!r}; there are targets for {pipes}. Record again with "
+    "this student's config: `python -m spacy distill-targets TEACHER CORPUS STORE --config CONFIG`.",
+    "TD611": "What was recorded for the pipe {pipe!r} is for another {what}: {found}, and the config has {expected}. "
+    "Record again with this student's config.",
+    "TD612": "There is no teaching rule {rule!r}, with which targets were recorded; the rules are {known}. Install "
+    "what registers it, or give --code.",
+    "TD614": "The targets in {path} were recorded without this gold corpus: they hold {found} of its Docs, and it has "
+    "{expected}, or other ones. Record again with --paths.gold.",
+    "TD615": "Recorded targets come with their texts and need a student's config. Give a config, and no texts.",
+    "TD616": "A streamed corpus (max_epochs = -1) is not recorded. Set [distillation] max_epochs to 0 or more.",
+    "TD617": "There is nothing to score on: the targets in {path} were recorded with dev data and without texts held "
+    "out, and no dev corpus is given now. Give one with --paths.dev.",
+    "TD618": "The folder {path} holds something else than recorded targets: {found}. Nothing was overwritten. Choose "
+    "another folder.",
 }
 
 

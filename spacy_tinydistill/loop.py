@@ -21,7 +21,7 @@ from .components.base import Lesson, pipes_of
 from .errors import DistillationError
 from .schemas import DistillationConfig
 from .student.pipeline import save_student
-from .teacher.recorder import Targets
+from .teacher.targets import Targets
 
 DIR_MODEL_BEST = "model-best"
 DIR_MODEL_LAST = "model-last"
@@ -45,8 +45,8 @@ class Taught:
         return self.example.predicted
 
 
-# Makes a new pass over the corpus.
-Corpus = Callable[[], Iterable[Taught]]
+# Makes a new pass over the corpus, shuffled with these numbers, or in its own order.
+Corpus = Callable[[random.Random | None], Iterable[Taught]]
 Evaluate = Callable[[], tuple[float, dict[str, Any]]]
 
 
@@ -224,22 +224,16 @@ def create_batches(
     """Make the batches of one epoch after another, the same ones each time for the same seed.
 
     Args:
-        corpus: Called once, and its texts shuffled for each epoch; called for each epoch, and not shuffled, where
-            `max_epochs` is -1.
+        corpus: Called for each epoch; not to be shuffled where `max_epochs` is -1.
         settings: The `[distillation]` block.
         seed: The shuffling has random numbers of its own, so that a resumed run finds its place without repeating
             the updates in between.
     """
     numbers = random.Random(seed or 0)
     epoch = 0
-    texts = [] if settings.max_epochs == -1 else list(corpus())
+    shuffle = None if settings.max_epochs == -1 else numbers
     while settings.max_epochs < 1 or epoch < settings.max_epochs:
-        if settings.max_epochs == -1:
-            batches = settings.batcher(corpus())  # type: ignore[arg-type]
-        else:
-            numbers.shuffle(texts)
-            batches = settings.batcher(texts)  # type: ignore[arg-type]
-        for batch in batches:
+        for batch in settings.batcher(corpus(shuffle)):  # type: ignore[arg-type]
             yield epoch, list(batch)  # type: ignore[arg-type]
         epoch += 1
 

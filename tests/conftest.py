@@ -27,7 +27,8 @@ from spacy_tinydistill import distill
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons
-from spacy_tinydistill.teacher.corpus import annotate
+from spacy_tinydistill.teacher.profile import profile_teacher
+from spacy_tinydistill.teacher.recorder import annotate
 
 # Every trainable pipe that spaCy ships, in an order in which each finds what it reads.
 PIPES = [
@@ -86,8 +87,8 @@ def held_out_texts() -> list[str]:
 
 
 def distil_quickly(
-    teacher: Language,
-    texts: list[str],
+    teacher: Language | str,
+    texts: list[str] | None,
     output: Path,
     config: Config,
     *,
@@ -95,6 +96,7 @@ def distil_quickly(
     resume: bool = False,
     learn_rate: bool = True,
     gpu_id: int = -1,
+    targets: Path | None = None,
     **overrides: Any,
 ) -> Language:
     """Distil with few, large steps.
@@ -108,6 +110,7 @@ def distil_quickly(
         resume: Go on with an interrupted run.
         learn_rate: False leaves it as the config has it.
         gpu_id: The GPU to run on.
+        targets: What was recorded, in place of the texts.
         overrides: Settings of `[distillation]`, or others with their section.
     """
     settings = {
@@ -122,13 +125,15 @@ def distil_quickly(
         settings["distillation.optimizer.learn_rate.initial_rate"] = 0.02
         settings["distillation.optimizer.learn_rate.warmup_steps"] = 5
     settings.update({key if "." in key else f"distillation.{key}": value for key, value in overrides.items()})
-    return distill(teacher, texts, output=output, config=config, overrides=settings, resume=resume, gpu_id=gpu_id)
+    return distill(
+        teacher, texts, output=output, config=config, overrides=settings, targets=targets, resume=resume, gpu_id=gpu_id
+    )
 
 
 def agreement(student: Language, teacher: Language, name: str, texts: list[str]) -> float:
     """How far a student's pipe says what the teacher's says, from 0 to 1, each without help from other pipes."""
     with _alone(teacher, name), _alone(student, name):
-        docs = annotate(teacher, (teacher.make_doc(text) for text in texts))
+        docs = annotate(teacher, (teacher.make_doc(text) for text in texts), hard=True)
         references = [Doc(student.vocab).from_bytes(data) for data in docs]
         return student.evaluate([Example(student.make_doc(doc.text), doc) for doc in references])[SCORES[name]]
 
@@ -242,10 +247,11 @@ def make_config(
 def initialized_student(teacher: Language, pipes: list[str], **changes: Any) -> Language:
     """A student with the teacher's labels and random weights; the changes are those of `make_config`."""
     config = make_config(teacher, pipes, **changes)
-    student = make_student(config, teacher)
+    profile = profile_teacher(teacher)
+    student = make_student(config, profile)
     plan = plan_lessons(student, teacher, read_distillation_config(config.interpolate()))
     examples = [Example(student.make_doc(text), student.make_doc(text)) for text in make_texts(5, seed=3)]
-    initialize_student(student, teacher, plan, examples)
+    initialize_student(student, profile, plan, examples)
     return student
 
 

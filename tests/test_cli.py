@@ -108,6 +108,7 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
         "config.cfg",
         "model-best",
         "model-last",
+        "targets",
     ]
     config = load_config(output / "config.cfg")
     assert config["distillation"]["max_steps"] == 30

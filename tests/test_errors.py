@@ -26,7 +26,7 @@ from typer.testing import CliRunner, Result
 import spacy_tinydistill
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
-from spacy_tinydistill import api, distill
+from spacy_tinydistill import api, distill, run
 from spacy_tinydistill.checkpoint import FORMAT_VERSION, read_checkpoint
 from spacy_tinydistill.errors import MESSAGES, DistillationError
 from spacy_tinydistill.student.config import student_config
@@ -148,12 +148,12 @@ def loaded(teachers: Path) -> dict[str, Language]:
 def no_teacher_runs(monkeypatch: pytest.MonkeyPatch, loaded: dict[str, Language]) -> None:
     """Make it a failure to ask a teacher anything but how it splits a text."""
     # A good teacher is loaded once, to save time.
-    monkeypatch.setattr(api, "load_teacher", lambda name: loaded.get(name) or load_teacher(name))
+    monkeypatch.setattr(run, "load_teacher", lambda name: loaded.get(name) or load_teacher(name))
 
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("the teacher was asked")
 
-    monkeypatch.setattr(api, "record_targets", fail)
+    monkeypatch.setattr(api, "record_store", fail)
     monkeypatch.setattr(Language, "pipe", fail)
     monkeypatch.setattr(Language, "__call__", fail)
 

@@ -26,6 +26,7 @@ from spacy_tinydistill.student.pipeline import (
     plan_lessons,
     save_student,
 )
+from spacy_tinydistill.teacher.profile import profile_teacher
 
 LEARNING = [
     "tagger",
@@ -94,9 +95,10 @@ def student(teacher: Language) -> Language:
 
 
 def initialized(config: Config, teacher: Language) -> Language:
-    student = make_student(config, teacher)
+    profile = profile_teacher(teacher)
+    student = make_student(config, profile)
     initialize_student(
-        student, teacher, plan_lessons(student, teacher, read_distillation_config(config)), examples(student)
+        student, profile, plan_lessons(student, teacher, read_distillation_config(config)), examples(student)
     )
     return student
 
@@ -216,7 +218,7 @@ def saved(teacher: Language, student: Language, tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.mktemp("saved") / "student"
     config = student_config(teacher, size="nano")
     plan = plan_lessons(student, teacher, read_distillation_config(config))
-    save_student(student, path, needed_strings(config, teacher, plan, examples(student)))
+    save_student(student, path, needed_strings(config, profile_teacher(teacher), plan, examples(student)))
     return path
 
 

@@ -18,7 +18,8 @@ from thinc.util import has_cupy_gpu
 from spacy_tinydistill.components.base import choose_rule
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.pipeline import plan_lessons
-from spacy_tinydistill.teacher.recorder import record_targets
+from spacy_tinydistill.teacher.recorder import ask
+from spacy_tinydistill.teacher.targets import Record
 
 # Small enough to run in no time, and as the real ones in all else.
 WIDTH = 32
@@ -119,12 +120,12 @@ def test_what_is_recorded(transformer_teacher, texts):
     docs = [student.make_doc(text) for text in mixed]
     before = [doc.to_bytes() for doc in docs]
     transformer_teacher.batch_size = 4
-    targets = list(record_targets(transformer_teacher, docs, plan))
+    targets = list(ask(transformer_teacher, map(Record.from_doc, docs), plan))
     assert [doc.to_bytes() for doc in docs] == before
     assert len(targets) == len(docs)
     # One at a time there is no order to lose, and no padding to be seen.
     for doc, said in zip(docs, targets, strict=True):
-        (alone,) = record_targets(transformer_teacher, [doc], plan)
+        (alone,) = ask(transformer_teacher, [Record.from_doc(doc)], plan)
         assert said.keys() == alone.keys() == set(HEADS)
         assert said["tagger"]["probabilities"].shape[0] == len(doc)
         assert said["parser"]["vectors"].shape == (
@@ -159,7 +160,7 @@ def loss_of(student, teacher, name, texts) -> float:
     pipe, source = student.get_pipe(name), teacher.get_pipe(name)
     docs = [student.make_doc(text) for text in texts]
     rule = choose_rule(pipe, source)
-    targets = [said[name] for said in record_targets(teacher, docs, {name: (name, rule)})]
+    targets = [said[name] for said in ask(teacher, map(Record.from_doc, docs), {name: (name, rule)})]
     return rule.start(pipe, name, rule.describe(source)).update(docs, targets, dropout=0.0)
 
 

@@ -11,9 +11,10 @@ from ._util import numbered_errors
 @app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def distill_cli(
     ctx: typer.Context,
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package; - for whichever the targets are of"),
     config_path: Path = Arg(..., help="The student's config, with a [distillation] block"),
     output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
+    targets: Path | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     resume: bool = Opt(False, "--resume", "-r", help="Go on with an interrupted run"),
@@ -21,8 +22,9 @@ def distill_cli(
 ) -> None:
     """Distil a student pipeline from a teacher pipeline.
 
-    Writes model-best, model-last, the config and a checkpoint to the output folder. Any value of the config can be
-    overridden on the command line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
+    Writes model-best, model-last, the config, what the teacher said and a checkpoint to the output folder. Any value
+    of the config can be overridden on the command line, such as --paths.distill texts.jsonl or
+    --distillation.max_steps 1000.
     """
     from ..api import distill
 
@@ -33,6 +35,7 @@ def distill_cli(
             config=config_path,
             output=output_path,
             overrides=parse_config_overrides(ctx.args),
+            targets=targets,
             gpu_id=gpu_id,
             resume=resume,
             force=force,

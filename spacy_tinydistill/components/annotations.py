@@ -9,7 +9,7 @@ from spacy.pipeline import EntityRecognizer, MultiLabel_TextCategorizer, TextCat
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..teacher.targets import Arrays
+from ..teacher.targets import Arrays, annotated_bytes
 from .base import Lesson, Reads, TeachingRule
 
 
@@ -28,8 +28,8 @@ class Annotations(TeachingRule):
         return hasattr(student, "update")
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
-        """Record `doc`, uint8: the annotated Doc's own serialization, without tensors and user data."""
-        return [{"doc": numpy.frombuffer(doc.to_bytes(exclude=["tensor", "user_data"]), dtype="uint8")} for doc in docs]
+        """Record `doc`, uint8: the annotated Doc as `targets.annotated_bytes` writes it."""
+        return [{"doc": numpy.frombuffer(annotated_bytes(doc), dtype="uint8")} for doc in docs]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Nothing is needed beside the annotated Docs."""

@@ -5,7 +5,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from inspect import signature
 from typing import Any, ClassVar
@@ -103,13 +103,29 @@ def choose_rule(student: Any, teacher: Any) -> TeachingRule:
     """
     from .annotations import Annotations
 
-    for _, make in sorted(teaching_rules.get_all().items()):
-        if any(parameter.default is parameter.empty for parameter in signature(make).parameters.values()):
-            continue  # Only a config can say what it is to be made with.
-        rule = make()
+    for rule in _default_rules():
         if not isinstance(rule, Annotations) and rule.accepts(student, teacher):
             return rule
     return Annotations()
+
+
+def find_rule(name: str) -> TeachingRule:
+    """Make the registered rule whose class has a name, with its default settings.
+
+    Raises:
+        DistillationError: TD612, there is none.
+    """
+    rules = {type(rule).__name__: rule for rule in _default_rules()}
+    if name not in rules:
+        raise DistillationError("TD612", rule=name, known=", ".join(rules))
+    return rules[name]
+
+
+def _default_rules() -> Iterator[TeachingRule]:
+    for _, make in sorted(teaching_rules.get_all().items()):
+        # What has no default, only a config can say.
+        if all(parameter.default is not parameter.empty for parameter in signature(make).parameters.values()):
+            yield make()
 
 
 def match_labels(name: str, student: Sequence[str], teacher: Sequence[str]) -> numpy.ndarray:

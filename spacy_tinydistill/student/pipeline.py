@@ -1,7 +1,7 @@
 """Make a student from its config and its teacher, and write it out as a plain spaCy pipeline."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,15 +15,17 @@ from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
 from ..components.annotations import Annotations
-from ..components.base import Lesson, TeachingRule, choose_rule, pipes_of
+from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, pipes_of
 from ..errors import DistillationError
 from ..schemas import DistillationConfig
+from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
+from ..teacher.targets import LessonPlan
 
 # For each taught student pipe, the teacher's pipe by name and the rule by which it teaches.
 Plan = dict[str, tuple[str, TeachingRule]]
 
 
-def make_student(config: Config, teacher: Language) -> Language:
+def make_student(config: Config, teacher: TeacherProfile) -> Language:
     """Create the student's pipes, without weights, with the teacher's tokenizer and rule-based pipes.
 
     Args:
@@ -43,9 +45,8 @@ def make_student(config: Config, teacher: Language) -> Language:
         raise DistillationError("TD210", reason=error.text.strip()) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
-    if student.config["nlp"]["tokenizer"] == teacher.config["nlp"]["tokenizer"]:
-        tokenizer: Any = teacher.tokenizer
-        student.tokenizer.from_bytes(tokenizer.to_bytes(exclude=["vocab"]), exclude=["vocab"])  # type: ignore[union-attr]
+    if teacher.tokenizer is not None and student.config["nlp"]["tokenizer"] == teacher.tokenizer_config:
+        student.tokenizer.from_bytes(teacher.tokenizer, exclude=["vocab"])  # type: ignore[union-attr]
     return student
 
 
@@ -59,15 +60,9 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
     Raises:
         DistillationError: TD205, TD206, TD207 or TD208: see the messages.
     """
-    for block in ("student_to_teacher", "teaching"):
-        for name in getattr(settings, block):
-            if name not in student.pipe_names:
-                raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
+    _check_names(student, settings)
     plan: Plan = {}
-    frozen = student.config["training"]["frozen_components"]
-    for name, pipe in pipes_of(student):
-        if not _learns(pipe) or name in frozen:
-            continue
+    for name, pipe in _learning_pipes(student):
         source = settings.student_to_teacher.get(name, name)
         if source not in teacher.pipe_names:
             raise DistillationError("TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names))
@@ -85,21 +80,56 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
     return plan
 
 
-def check_tokenizers(student: Language, teacher: Language, docs: Iterable[Doc]) -> None:
+def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], settings: DistillationConfig) -> Plan:
+    """Decide who teaches whom where the teacher is not there, but what it said was recorded.
+
+    Args:
+        student: From `make_student`.
+        recorded: By student pipe, as the store of targets has it.
+        settings: The `[distillation]` block.
+
+    Raises:
+        DistillationError: TD206, no pipe to teach; TD208, a setting for a pipe that is not there; TD610, a pipe that
+            nothing was recorded for; TD611, it was recorded for another kind of pipe, teacher or rule.
+    """
+    _check_names(student, settings)
+    plan: Plan = {}
+    for name, pipe in _learning_pipes(student):
+        if name not in recorded:
+            raise DistillationError("TD610", pipe=name, pipes=", ".join(recorded))
+        lesson = recorded[name]
+        rule = settings.teaching.get(name) or find_rule(lesson.rule)
+        asked = {
+            "student pipe": full_name(type(pipe)),
+            "teacher's pipe": settings.student_to_teacher.get(name, lesson.teacher_pipe),
+            "rule": type(rule).__name__,
+        }
+        found = {"student pipe": lesson.student_kind, "teacher's pipe": lesson.teacher_pipe, "rule": lesson.rule}
+        for what, value in asked.items():
+            if value != found[what]:
+                raise DistillationError("TD611", pipe=name, what=what, found=found[what], expected=value)
+        plan[name] = (lesson.teacher_pipe, rule)
+    if not plan:
+        raise DistillationError("TD206", teacher=", ".join(recorded), student=", ".join(student.pipe_names) or "none")
+    return plan
+
+
+def check_tokenizers(student: Language, teacher: TeacherProfile, docs: Iterable[Doc]) -> None:
     """Compare the two tokenizers on the texts of some Docs.
 
     Raises:
         DistillationError: TD204, they differ.
     """
+    tokenizer = teacher.make_tokenizer()
     for doc in docs:
         ours = [token.text for token in student.tokenizer(doc.text)]
-        theirs = [token.text for token in teacher.tokenizer(doc.text)]
+        theirs = [token.text for token in tokenizer(doc.text)]
         if ours != theirs:
             at = next(i for i, (a, b) in enumerate(zip([*ours, None], [*theirs, None], strict=False)) if a != b)
             raise DistillationError("TD204", text=doc.text[:60], teacher=theirs[at : at + 5], student=ours[at : at + 5])
 
 
-def labels_are_known(student: Language, teacher: Language, plan: Plan) -> bool:
+def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> bool:
     """Whether every taught pipe's labels are in the config or in the teacher's pipe.
 
     They are not where a pipe is taught through the Doc by one that does not list them, such as a function, or lists
@@ -109,12 +139,12 @@ def labels_are_known(student: Language, teacher: Language, plan: Plan) -> bool:
     return all(
         not isinstance(rule, Annotations)
         or "labels" in configured.get(name, {})
-        or _labels_of(student.get_pipe(name), teacher.get_pipe(source)) is not None
+        or _labels_of(student.get_pipe(name), teacher.pipes[source]) is not None
         for name, (source, rule) in plan.items()
     )
 
 
-def initialize_student(student: Language, teacher: Language, plan: Plan, examples: list[Example]) -> None:
+def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> None:
     """Give the student its labels, its first weights, and the teacher's rules.
 
     Args:
@@ -129,7 +159,7 @@ def initialize_student(student: Language, teacher: Language, plan: Plan, example
     original = copy_config(configured)
     with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen]):
         for name, (source, _) in plan.items():
-            labels = _labels_of(student.get_pipe(name), teacher.get_pipe(source))
+            labels = _labels_of(student.get_pipe(name), teacher.pipes[source])
             if labels is not None and "labels" not in configured.get(name, {}):
                 # By way of a file, as spaCy does it: a morphologizer's labels are no valid keys of a config.
                 file = Path(folder) / f"{name}.json"
@@ -146,27 +176,37 @@ def initialize_student(student: Language, teacher: Language, plan: Plan, example
         finally:
             student.config["initialize"]["components"] = original
     with TemporaryDirectory() as folder:
-        for name in carried:
-            # Not by way of bytes: an entity_ruler that is read from those forgets its phrases.
-            original_pipe: Any = teacher.get_pipe(name)
+        for number, name in enumerate(carried):
             pipe: Any = student.get_pipe(name)
-            original_pipe.to_disk(Path(folder) / name, exclude=["vocab"])
-            pipe.from_disk(Path(folder) / name, exclude=["vocab"])
+            pipe.from_disk(write_files(teacher.pipes[name].files, Path(folder) / str(number)), exclude=["vocab"])
 
 
-def start_lessons(student: Language, teacher: Language, plan: Plan) -> dict[str, Lesson]:
-    """Bind each rule to its two pipes.
+def describe_lessons(student: Language, teacher: Language, plan: Plan) -> dict[str, LessonPlan]:
+    """Take down, for each student pipe, by which rule it is taught and what the rule needs of the teacher."""
+    return {
+        name: LessonPlan(
+            student_kind=full_name(type(student.get_pipe(name))),
+            teacher_pipe=source,
+            rule=type(rule).__name__,
+            settings={key: value for key, value in vars(rule).items() if isinstance(value, str | int | float)},
+            description=rule.describe(teacher.get_pipe(source)),
+        )
+        for name, (source, rule) in plan.items()
+    }
+
+
+def start_lessons(student: Language, lessons: dict[str, LessonPlan], plan: Plan) -> dict[str, Lesson]:
+    """Bind each rule to its student pipe and to what was taken down of the teacher's.
 
     Raises:
         DistillationError: TD203, the student lacks one of the teacher's labels.
     """
     return {
-        name: rule.start(student.get_pipe(name), name, rule.describe(teacher.get_pipe(source)))
-        for name, (source, rule) in plan.items()
+        name: rule.start(student.get_pipe(name), name, lessons[name].description) for name, (_, rule) in plan.items()
     }
 
 
-def needed_strings(config: Config, teacher: Language, plan: Plan, examples: list[Example]) -> list[str]:
+def needed_strings(config: Config, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> list[str]:
     """List the strings that a student's vocabulary must hold, such as its labels, and none of the words it has read.
 
     They are those of another student, made in the same way, that sees Docs of the first one's vocabulary alone.
@@ -208,23 +248,34 @@ def replace_folder(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _learns(pipe: Any) -> bool:
-    return isinstance(pipe, TrainablePipe) and pipe.is_trainable and not hasattr(pipe, "listeners")
+def _check_names(student: Language, settings: DistillationConfig) -> None:
+    for block in ("student_to_teacher", "teaching"):
+        for name in getattr(settings, block):
+            if name not in student.pipe_names:
+                raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
 
 
-def _is_carried_over(name: str, pipe: Any, teacher: Language) -> bool:
+def _learning_pipes(student: Language) -> Iterator[tuple[str, Any]]:
+    frozen = student.config["training"]["frozen_components"]
+    for name, pipe in pipes_of(student):
+        learns = isinstance(pipe, TrainablePipe) and pipe.is_trainable and not hasattr(pipe, "listeners")
+        if learns and name not in frozen:
+            yield name, pipe
+
+
+def _is_carried_over(name: str, pipe: Any, teacher: TeacherProfile) -> bool:
     return (
         not isinstance(pipe, TrainablePipe)
-        and name in teacher.pipe_names
-        and type(teacher.get_pipe(name)) is type(pipe)
         and hasattr(pipe, "from_disk")
+        and name in teacher.pipes
+        and teacher.pipes[name].kinds[0] == full_name(type(pipe))
     )
 
 
-def _labels_of(student_pipe: Any, teacher_pipe: Any) -> Any:
+def _labels_of(student_pipe: Any, teacher_pipe: PipeProfile) -> Any:
     """The teacher pipe's labels in the form that the student pipe's `initialize` takes; None where it has none."""
-    if isinstance(teacher_pipe, type(student_pipe)):
+    if full_name(type(student_pipe)) in teacher_pipe.kinds:
         return teacher_pipe.label_data
     # A plain list, which not every pipe can be initialized with: a parser's labels are grouped by action.
     takes_list = isinstance(student_pipe.label_data, tuple | list)
-    return list(getattr(teacher_pipe, "labels", ())) or None if takes_list else None
+    return teacher_pipe.labels or None if takes_list else None

@@ -1,14 +1,13 @@
 """Text annotated by a teacher, as a corpus for plain `spacy train`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..components.annotations import harden_all
 from ..corpus import Reader, copy_tokens, text_corpus
-from .recorder import load_teacher
+from .recorder import annotate, load_teacher
 
 
 def teacher_corpus(
@@ -32,23 +31,10 @@ def teacher_corpus(
     def read(nlp: Language) -> Iterator[Example]:
         if not annotated:
             docs.extend(example.predicted for example in read_text(nlp))
-            annotated.extend(annotate(load_teacher(teacher), docs))
+            nlp_teacher = load_teacher(teacher)
+            copies = (copy_tokens(nlp_teacher, doc) for doc in docs)
+            annotated.extend(annotate(nlp_teacher, copies, hard=True))
         for doc, data in zip(docs, annotated, strict=True):
             yield Example(copy_tokens(nlp, doc), Doc(nlp.vocab).from_bytes(data))
 
     return read
-
-
-def annotate(teacher: Language, docs: Iterable[Doc]) -> Iterator[bytes]:
-    """Let a teacher annotate Docs of the same tokens, its text categories as decisions.
-
-    Args:
-        teacher: The teacher.
-        docs: Docs of any vocabulary; they are copied, not changed.
-
-    Yields:
-        Each annotated Doc as `Doc.to_bytes` writes it, without tensors and user data.
-    """
-    for doc in teacher.pipe(copy_tokens(teacher, doc) for doc in docs):
-        harden_all(teacher, doc)
-        yield doc.to_bytes(exclude=["tensor", "user_data"])

@@ -1,6 +1,8 @@
 """Run a teacher over Docs, once, and record what its pipes say."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
+from ..components.annotations import harden_all
 from ..components.base import Reads, TeachingRule, pipes_of
-from ..corpus import copy_tokens
 from ..errors import DistillationError
-from .targets import Arrays
+from .store import StoreWriter, cut_shards
+from .targets import Record, Role, Targets, annotated_bytes
 
-# What a teacher says about one Doc: for each student pipe the arrays of its teaching rule.
-Targets = dict[str, Arrays]
+# For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
+Rules = dict[str, tuple[str, TeachingRule]]
 
 # Docs are sorted by length within so many words, so that a transformer's batches hold little padding.
 WINDOW_WORDS = 20_000
@@ -38,36 +41,115 @@ def load_teacher(name: str | Path) -> Language:
         raise DistillationError("TD202", name=name, reason=error) from error
 
 
-def record_targets(
-    teacher: Language, docs: Iterable[Doc], rules: dict[str, tuple[str, TeachingRule]]
-) -> Iterator[Targets]:
+def record_store(
+    teacher: Language,
+    records: Iterable[Record],
+    rules: Rules,
+    writer: StoreWriter,
+    *,
+    on_doc: Callable[[], object] = lambda: None,
+) -> None:
+    """Ask a teacher about Docs, shard by shard, and write the store; shards that are there already are passed over.
+
+    Args:
+        teacher: The pipeline.
+        records: The Docs.
+        rules: For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
+        writer: The store, taken.
+        on_doc: Called for each Doc that is done.
+    """
+    # One shard is written while the teacher speaks about the next.
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        written: Future | None = None
+        for number, shard in enumerate(cut_shards(records)):
+            if writer.is_recorded(number, shard):
+                for _ in shard:
+                    on_doc()
+                continue
+            said = record(teacher, shard, rules, on_doc=on_doc)
+            if written:
+                written.result()
+            written = executor.submit(writer.write, number, said)
+        if written:
+            written.result()
+    writer.finish()
+
+
+def record(
+    teacher: Language, records: Sequence[Record], rules: Rules, *, on_doc: Callable[[], object] = lambda: None
+) -> list[Record]:
+    """Ask a teacher about some Docs, once, and take down what each of them is there for.
+
+    Args:
+        teacher: The pipeline.
+        records: The Docs, those to learn on with tokens; a few ten thousand words at once make good batches.
+        rules: See `record_store`.
+        on_doc: Likewise.
+
+    Returns:
+        The records, in their order: with targets those to learn on, annotated those to be scored on.
+    """
+    recorded = list(records)
+    learned = [i for i, item in enumerate(records) if item.role is not Role.DEV]
+    for i, targets in zip(learned, ask(teacher, (records[i] for i in learned), rules), strict=True):
+        recorded[i] = replace(records[i], targets=targets)
+        on_doc()
+    for role in (Role.HELD_OUT, Role.DEV):
+        scored = [i for i, item in enumerate(records) if item.role is role]
+        docs = (records[i].make_doc(teacher.vocab) for i in scored)
+        # Held-out texts are scored against what the teacher said, as if it were gold.
+        for i, data in zip(scored, annotate(teacher, docs, hard=role is Role.HELD_OUT), strict=True):
+            recorded[i] = replace(recorded[i], annotated=data)
+            if role is Role.DEV:
+                on_doc()
+    return recorded
+
+
+def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[Targets]:
     """Ask a teacher once about each Doc.
 
     Args:
         teacher: The pipeline.
-        docs: The student's Docs, none without tokens. They are copied, not changed.
-        rules: For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
+        records: The Docs, none without tokens; batches are made of those of like length.
+        rules: See `record_store`.
 
     Yields:
         What the teacher says about each Doc, in the order of the Docs.
     """
     pipes = _needed_pipes(teacher, rules)
-    for window in _windows(docs):
+    for window in _windows(records):
         by_length = sorted(range(len(window)), key=lambda i: len(window[i]))
         said: dict[int, Targets] = {}
         for indices in minibatch(by_length, teacher.batch_size):
-            copies = [copy_tokens(teacher, window[i]) for i in indices]
-            said.update(zip(indices, _ask(pipes, copies, rules), strict=True))
+            docs = [window[i].make_doc(teacher.vocab) for i in indices]
+            said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
         yield from (said[i] for i in range(len(window)))
 
 
-def _windows(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
+def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[bytes]:
+    """Let a teacher annotate Docs.
+
+    Args:
+        teacher: The teacher.
+        docs: Docs of the teacher's vocabulary.
+        hard: Whether its text categories become decisions, as in gold annotations.
+
+    Yields:
+        Each annotated Doc, as `targets.annotated_bytes` writes it.
+    """
+    for doc in teacher.pipe(docs):
+        if hard:
+            harden_all(teacher, doc)
+        yield annotated_bytes(doc)
+
+
+def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Gather Docs, in their order, until there are `WINDOW_WORDS`."""
-    window: list[Doc] = []
+    window: list[Record] = []
     words = 0
-    for doc in docs:
-        window.append(doc)
-        words += len(doc)
+    for item in records:
+        window.append(item)
+        words += len(item)
         if words >= WINDOW_WORDS:
             yield window
             window, words = [], 0
@@ -75,7 +157,7 @@ def _windows(docs: Iterable[Doc]) -> Iterator[list[Doc]]:
         yield window
 
 
-def _needed_pipes(teacher: Language, rules: dict[str, tuple[str, TeachingRule]]) -> list[tuple[str, Any, bool]]:
+def _needed_pipes(teacher: Language, rules: Rules) -> list[tuple[str, Any, bool]]:
     """List the pipes to visit, each with whether it must write its annotations."""
     position = {name: i for i, (name, _) in enumerate(teacher.pipeline)}
     last_taught = max(position[name] for name, _ in rules.values())
@@ -96,9 +178,7 @@ def _needed_pipes(teacher: Language, rules: dict[str, tuple[str, TeachingRule]])
     return needed
 
 
-def _ask(
-    pipes: list[tuple[str, Any, bool]], docs: list[Doc], rules: dict[str, tuple[str, TeachingRule]]
-) -> list[Targets]:
+def _ask(pipes: list[tuple[str, Any, bool]], docs: list[Doc], rules: Rules) -> list[Targets]:
     targets: list[Targets] = [{} for _ in docs]
 
     def record(pipe: Any, name: str, *, after_writing: bool) -> None:

@@ -1,9 +1,89 @@
 """What a teacher says about one Doc, as named arrays: compact enough to keep for millions of words."""
 
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
 import numpy
+import srsly
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 # The record of one pipe on one Doc. Always NumPy arrays on the host, whatever device the teacher is on.
 Arrays = dict[str, numpy.ndarray]
+
+# What a teacher says about one Doc: for each student pipe the arrays of its teaching rule.
+Targets = dict[str, Arrays]
+
+
+class Role(IntEnum):
+    """What a Doc is there for."""
+
+    TEXT = 0  # To learn on
+    GOLD = 1  # To learn on, with gold annotations besides what the teacher says
+    HELD_OUT = 2  # To be scored on against the teacher's annotations, where there is no dev data
+    DEV = 3  # To be scored on, against gold annotations
+
+
+@dataclass
+class Record:
+    """One Doc, and what the teacher says about it."""
+
+    role: Role
+    index: int  # Its place among the Docs of its role
+    words: list[str]
+    spaces: list[bool]
+    norms: dict[int, str]  # Of the tokens whose norm is not their word's own
+    targets: Targets = field(default_factory=dict)  # Of a Doc to learn on
+    annotated: bytes | None = None  # Of a Doc to be scored on: the teacher's, as `annotated_bytes` writes it
+
+    @classmethod
+    def from_doc(cls, doc: Doc, role: Role = Role.TEXT, index: int = 0) -> "Record":
+        """Take down a Doc's tokens, without annotations."""
+        return cls(
+            role=role,
+            index=index,
+            words=[token.text for token in doc],
+            spaces=[bool(token.whitespace_) for token in doc],
+            # The "not" of "n't" is of the tokenizer's making and on the token alone; spaCy's encoders read it.
+            norms={token.i: token.norm_ for token in doc if token.norm != token.lex.norm},
+        )
+
+    def __len__(self) -> int:
+        """The number of tokens."""
+        return len(self.words)
+
+    def make_doc(self, vocab: Vocab) -> Doc:
+        """Make a Doc of the tokens, without annotations."""
+        doc = Doc(vocab, words=self.words, spaces=self.spaces)
+        for i, norm in self.norms.items():
+            doc[i].norm_ = norm
+        return doc
+
+    def make_annotated_doc(self, vocab: Vocab) -> Doc:
+        """Make a Doc of the tokens with the teacher's annotations; without, where it was not asked for them."""
+        return Doc(vocab).from_bytes(self.annotated) if self.annotated else self.make_doc(vocab)
+
+
+def annotated_bytes(doc: Doc) -> bytes:
+    """Write a Doc with its annotations, without tensors and user data, and the same way each time.
+
+    `Doc.to_bytes` writes the Doc's strings in the order of a set, which is another in each process.
+    """
+    fields = srsly.msgpack_loads(doc.to_bytes(exclude=["tensor", "user_data"]))
+    fields["strings"] = sorted(fields["strings"])
+    return srsly.msgpack_dumps(fields)
+
+
+@dataclass(frozen=True)
+class LessonPlan:
+    """By which rule a student pipe is taught, and what the rule needs of the teacher beside the targets."""
+
+    student_kind: str  # The student pipe's class, by its full name
+    teacher_pipe: str  # The teacher's pipe, by name
+    rule: str  # The rule's class
+    settings: dict[str, Any]  # The rule's settings with which it recorded
+    description: dict[str, Any]  # From `TeachingRule.describe`
 
 
 def pack_soft_labels(probabilities: numpy.ndarray, top_k: int) -> Arrays:

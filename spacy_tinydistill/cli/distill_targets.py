@@ -1,0 +1,42 @@
+"""`python -m spacy distill-targets`."""
+
+from pathlib import Path
+
+import typer
+from spacy.cli._util import Arg, Opt, app, import_code, parse_config_overrides
+from wasabi import msg
+
+from ._util import numbered_errors
+
+
+@app.command("distill-targets", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def distill_targets_cli(
+    ctx: typer.Context,
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    corpus: Path = Arg(..., help="Text to learn on: JSONL, plain text, a DocBin, or a folder of them"),
+    store: Path = Arg(..., help="Folder to record to; an interrupted recording goes on"),
+    config_path: Path | None = Opt(None, "--config", "-c", help="A student's config; else as init distill-config's"),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Path | None = Opt(None, "--code", help="Python file with registered functions of your own"),
+    force: bool = Opt(False, "--force", "-f", help="Replace what was recorded in the folder"),
+) -> None:
+    """Record what a teacher says about texts, for `spacy distill --targets`.
+
+    Any value of the config can be overridden on the command line: --paths.gold and --paths.dev have gold annotations
+    and dev data recorded too.
+    """
+    from ..api import record_targets
+
+    import_code(code_path)
+    with numbered_errors():
+        manifest = record_targets(
+            teacher,
+            corpus,
+            store=store,
+            config=config_path,
+            overrides=parse_config_overrides(ctx.args),
+            gpu_id=gpu_id,
+            force=force,
+        )
+    per_word = manifest.bytes / max(manifest.words, 1)
+    msg.good(f"Recorded {manifest.words} words, {manifest.bytes} bytes ({per_word:.0f} a word)", store)

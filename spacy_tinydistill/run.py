@@ -1,0 +1,259 @@
+"""What a run finds out before the teacher is asked: that config, teacher, student and texts fit together."""
+
+from collections.abc import Iterable, Iterator
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from itertools import islice
+from math import floor
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.training import Example
+from spacy.util import load_config, registry
+from thinc.api import Config, ConfigValidationError, set_gpu_allocator
+from wasabi import msg
+
+from .corpus import Reader, make_examples
+from .errors import DistillationError
+from .schemas import DistillationConfig, check_end, read_distillation_config
+from .student.config import student_config
+from .student.pipeline import (
+    Plan,
+    check_tokenizers,
+    describe_lessons,
+    labels_are_known,
+    make_student,
+    plan_lessons,
+    plan_recorded_lessons,
+)
+from .teacher.profile import TeacherProfile, fingerprint, profile_teacher
+from .teacher.recorder import load_teacher
+from .teacher.store import Header, Store
+from .teacher.targets import LessonPlan, Record, Role
+
+# What a student learns on.
+LEARNED = (Role.TEXT, Role.GOLD)
+
+# How many texts to compare the tokenizers on.
+TOKENIZER_SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """The texts, read once, so that a bad line is found before the teacher is asked."""
+
+    readers: dict[str, Reader]  # "distill", "gold" and "dev"
+    sample: list[Example]  # Of what is to be learned on
+    n_texts: int  # Without gold; of a stream, or where they were recorded, those of the sample
+    gold: list[Example]
+    dev: list[Example]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known before the teacher is asked."""
+
+    config: Config
+    settings: DistillationConfig
+    training: dict[str, Any]
+    teacher: Language | None  # None where what it says was recorded
+    header: Header
+    student: Language  # Not initialized
+    plan: Plan
+    corpora: Corpora
+
+    @property
+    def profile(self) -> TeacherProfile:
+        """The teacher without its weights."""
+        return self.header.profile
+
+    @property
+    def lessons(self) -> dict[str, LessonPlan]:
+        """What the rules need of the teacher, by student pipe."""
+        return self.header.lessons
+
+    @property
+    def labels_known(self) -> bool:
+        """Whether the student can be initialized before the teacher is asked."""
+        return labels_are_known(self.student, self.profile, self.plan)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the texts are not kept, so that the teacher is asked about them in every epoch."""
+        return self.settings.max_epochs == -1 and self.teacher is not None
+
+
+def prepare(
+    teacher: str | Path | Language,
+    texts: str | Path | Iterable[str] | None,
+    config: str | Path | Config | None,
+    overrides: dict[str, Any],
+    gpu_id: int,
+) -> Run:
+    """Load a teacher, make a student, and see that both fit the texts.
+
+    Args:
+        teacher: As for `api.distill`, and so the others.
+        texts: Likewise.
+        config: Likewise.
+        overrides: Likewise.
+        gpu_id: Likewise.
+
+    Raises:
+        DistillationError: They do not fit.
+    """
+    if isinstance(texts, str | Path):
+        overrides = {**overrides, "paths.distill": str(texts)}
+    if config is not None:
+        # Before the teacher is loaded, which may take a while.
+        config = read_config(config, overrides)
+        settings = read_distillation_config(config)
+    nlp = teacher if isinstance(teacher, Language) else _load(teacher)
+    if config is None:
+        config = read_config(student_config(nlp), overrides)
+        settings = read_distillation_config(config)
+    msg.divider("Initializing student pipeline")
+    profile = profile_teacher(nlp)
+    student = make_student(config, profile)
+    plan = plan_lessons(student, nlp, settings)
+    header = Header(fingerprint(teacher), profile, describe_lessons(student, nlp, plan))
+    training = _resolve_training(student.config, settings, gpu_id)
+    readers = _resolve_readers(student.config, settings, training)
+    if texts is not None and not isinstance(texts, str | Path):
+        readers["distill"] = _reader_of(list(texts))
+    corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
+    if not corpora.dev and settings.max_epochs == -1:
+        raise DistillationError("TD008")
+    found = corpora.n_texts or len(corpora.gold)
+    if not corpora.dev and found < 2:
+        raise DistillationError("TD109", found=found, expected=2)
+    check_tokenizers(student, profile, [example.predicted for example in corpora.sample])
+    return Run(config, settings, training, nlp, header, student, plan, corpora)
+
+
+def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[str, Any], gpu_id: int) -> Run:
+    """Make a student for what a teacher said before, and see that it fits.
+
+    Args:
+        store: What it said.
+        config: As for `api.distill`, and so the others.
+        overrides: Likewise.
+        gpu_id: Likewise.
+
+    Raises:
+        DistillationError: They do not fit.
+    """
+    config = read_config(config, overrides)
+    settings = read_distillation_config(config)
+    msg.divider("Initializing student pipeline")
+    student = make_student(config, store.header.profile)
+    plan = plan_recorded_lessons(student, store.header.lessons, settings)
+    training = _resolve_training(student.config, settings, gpu_id)
+    readers = _resolve_readers(student.config, settings, training)
+    readers["distill"] = lambda nlp: (
+        Example(doc, doc) for doc in (item.make_doc(nlp.vocab) for item in store.read(*LEARNED))
+    )
+    corpora = _read_corpora(readers, student, whole=False)
+    if not corpora.dev and not store.manifest.count(Role.HELD_OUT):
+        raise DistillationError("TD617", path=store.path)
+    check_tokenizers(student, store.header.profile, [example.predicted for example in corpora.sample])
+    return Run(config, settings, training, None, store.header, student, plan, corpora)
+
+
+def list_records(run: Run) -> Iterator[Record]:
+    """List all that the teacher is asked about once: the dev data, and, unless it is a stream, what to learn on.
+
+    Without dev data some of the texts are held out; gold annotations only if there is nothing else.
+    """
+    for i, example in enumerate(run.corpora.dev):
+        yield Record.from_doc(example.predicted, Role.DEV, i)
+    if run.streams:
+        return
+    held_out = None if run.corpora.dev else Role.TEXT if run.corpora.n_texts else Role.GOLD
+    for role, examples in (
+        (Role.TEXT, run.corpora.readers["distill"](run.student)),
+        (Role.GOLD, run.corpora.gold),
+    ):
+        docs = (example.predicted for example in examples if len(example.predicted))
+        for i, doc in enumerate(docs):
+            is_held_out = role is held_out and _is_held_out(i, run.settings.hold_out)
+            yield Record.from_doc(doc, Role.HELD_OUT if is_held_out else role, i)
+
+
+def _is_held_out(i: int, share: float) -> bool:
+    """Choose a share of the texts, the first of them and others all along, without knowing how many there are."""
+    return floor(i * share) != floor((i - 1) * share)
+
+
+def _load(name: str | Path) -> Language:
+    msg.info(f"Loading the teacher: {name}")
+    return load_teacher(name)
+
+
+def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:
+    """Read a config and put values into it, without interpolating it.
+
+    Raises:
+        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block.
+    """
+    try:
+        if isinstance(config, Config):
+            return Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
+        return load_config(config, overrides=overrides, interpolate=False)
+    except ConfigValidationError as error:
+        raise DistillationError("TD005", reason=error.text.strip()) from None
+    except (OSError, ValueError, ConfigParserError) as error:
+        raise DistillationError("TD005", reason=error) from None
+
+
+def _resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+    try:
+        training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
+    except ConfigValidationError as error:
+        raise DistillationError("TD210", reason=error.text.strip()) from None
+    except ValueError as error:
+        raise DistillationError("TD210", reason=error) from None
+    check_end(config, settings, training)
+    if gpu_id >= 0 and training["gpu_allocator"]:
+        set_gpu_allocator(training["gpu_allocator"])
+    return training
+
+
+def _resolve_readers(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
+    """Make the readers for "distill", "gold" and "dev"."""
+    names = {"corpus": settings.corpus, "gold_corpus": settings.gold_corpus, "dev_corpus": training["dev_corpus"]}
+    corpora = config.interpolate()["corpora"]
+    readers: list[Reader] = []
+    for key, name in names.items():
+        section, _, block = (name or "").partition(".")
+        if name is not None and (section != "corpora" or block not in corpora):
+            raise DistillationError("TD006", key=key, value=name)
+        try:
+            readers.append(registry.resolve({block: corpora[block]})[block] if name else _reader_of([]))
+        except ConfigValidationError as error:
+            raise DistillationError("TD004", reason=error.text.strip()) from None
+        except (ValueError, TypeError) as error:
+            raise DistillationError("TD004", reason=error) from None
+    return dict(zip(("distill", "gold", "dev"), readers, strict=True))
+
+
+def _reader_of(texts: list[str]) -> Reader:
+    def read(nlp: Language) -> Iterator[Example]:
+        for text in texts:
+            yield from make_examples(nlp, text, max_length=500)
+
+    return read
+
+
+def _read_corpora(readers: dict[str, Reader], student: Language, *, whole: bool) -> Corpora:
+    dev = list(readers["dev"](student))
+    gold = [example for example in readers["gold"](student) if len(example.predicted)]
+    texts = (example for example in readers["distill"](student) if len(example.predicted))
+    sample = list(islice(texts, TOKENIZER_SAMPLE))
+    n_texts = len(sample) + (sum(1 for _ in texts) if whole else 0)
+    sample += gold[:TOKENIZER_SAMPLE]
+    if not sample:
+        raise DistillationError("TD101")
+    return Corpora(readers, sample, n_texts, gold, dev)

@@ -1,0 +1,188 @@
+"""What a student takes over from its teacher beside what it learns: everything but the weights."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import spacy
+import srsly
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.util import get_package_path, is_package, registry
+
+from ..components.base import pipes_of
+from ..errors import DistillationError
+
+# Of a pipeline's folder, what does not change what it says: `vocab/strings.json` grows with every text it reads.
+NOT_IN_FINGERPRINT = ("meta.json", "README.md", "LICENSE", "LICENSES_SOURCES", "vocab/strings.json")
+
+FILES_NAME = "pipe"
+
+
+@dataclass(frozen=True)
+class PipeProfile:
+    """One of the teacher's pipes."""
+
+    kinds: list[str]  # Its class and those that it is made from, by their full names, the class first
+    labels: list[Any]  # As `pipe.labels` lists them; empty where there are none
+    label_data: Any  # As a pipe of its kind can be initialized with; None where there is nothing
+    files: dict[str, bytes]  # What a rule-based pipe writes to disk as `FILES_NAME`, be it a folder or a file
+
+
+@dataclass(frozen=True)
+class TeacherProfile:
+    """A teacher without its weights, so that a student can start where the teacher is not."""
+
+    meta: dict[str, Any]
+    bytes_on_disk: int | None  # None where it was never on disk
+    tokenizer_config: dict[str, Any]
+    tokenizer: bytes | None  # As the tokenizer writes itself; None where it cannot
+    pipes: dict[str, PipeProfile]
+
+    @property
+    def lang(self) -> str:
+        """The teacher's language, such as "en"."""
+        return self.meta["lang"]
+
+    def make_tokenizer(self) -> Any:
+        """Make the teacher's tokenizer again, with a vocabulary of its own."""
+        nlp = spacy.blank(self.lang)
+        tokenizer = registry.resolve({"tokenizer": self.tokenizer_config})["tokenizer"](nlp)
+        if self.tokenizer is not None:
+            tokenizer.from_bytes(self.tokenizer, exclude=["vocab"])
+        return tokenizer
+
+    def to_bytes(self) -> bytes:
+        """Write the profile as MessagePack."""
+        return srsly.msgpack_dumps(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "TeacherProfile":
+        """Undo `to_bytes`."""
+        fields = srsly.msgpack_loads(data)
+        fields["pipes"] = {name: PipeProfile(**pipe) for name, pipe in fields["pipes"].items()}
+        return cls(**fields)
+
+
+def profile_teacher(teacher: Language) -> TeacherProfile:
+    """Take down what a student needs of a loaded teacher."""
+    tokenizer: Any = teacher.tokenizer
+    return TeacherProfile(
+        meta=_as_json(teacher.meta),
+        bytes_on_disk=_bytes_on_disk(teacher.path) if getattr(teacher, "_path", None) else None,
+        tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
+        tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
+        pipes={name: _profile_pipe(pipe) for name, pipe in pipes_of(teacher)},
+    )
+
+
+def full_name(kind: type) -> str:
+    """Name a class so that two of the same name differ, such as "spacy.pipeline.tagger.Tagger"."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _profile_pipe(pipe: Any) -> PipeProfile:
+    is_rule_based = not isinstance(pipe, TrainablePipe) and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
+    return PipeProfile(
+        kinds=[full_name(kind) for kind in type(pipe).__mro__],
+        labels=list(getattr(pipe, "labels", ())),
+        # As a file of labels would hold it, which is how spaCy hands labels from one pipeline to another.
+        label_data=_as_json(pipe.label_data) if isinstance(pipe, TrainablePipe) else None,
+        files=_files_of(pipe) if is_rule_based else {},
+    )
+
+
+def _as_json(value: Any) -> Any:
+    return srsly.json_loads(srsly.json_dumps(value))
+
+
+def _files_of(pipe: Any) -> dict[str, bytes]:
+    """Read what a pipe writes to disk. Not by way of bytes: an entity_ruler read from those forgets its phrases."""
+    with TemporaryDirectory() as folder:
+        pipe.to_disk(Path(folder) / FILES_NAME, exclude=["vocab"])
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in _files(Path(folder))}
+
+
+def write_files(files: dict[str, bytes], root: Path) -> Path:
+    """Write a rule-based pipe's content.
+
+    Args:
+        files: From a `PipeProfile`.
+        root: A folder.
+
+    Returns:
+        What the pipe's `from_disk` is to be given.
+
+    Raises:
+        DistillationError: TD601, a path that leads out of the folder.
+    """
+    for name, data in files.items():
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise DistillationError("TD601", path=root, reason=f"it names a file outside of itself: {name!r}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root / FILES_NAME
+
+
+def fingerprint(teacher: str | Path | Language) -> str:
+    """Hash a teacher's weights and config, so that another one is told apart.
+
+    Args:
+        teacher: A package, a folder, or a loaded pipeline, which is written to a temporary folder. Files are hashed:
+            what another version of a library has written again may have another fingerprint.
+
+    Returns:
+        A SHA-256, hexadecimal.
+
+    Raises:
+        DistillationError: TD201, there is none of that name.
+    """
+    if isinstance(teacher, Language):
+        with TemporaryDirectory() as folder:
+            teacher.to_disk(folder)
+            return _hash_folder(Path(folder))
+    return _hash_folder(find_pipeline(teacher))
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """Find the folder of a pipeline on disk or in an installed package.
+
+    Raises:
+        DistillationError: TD201, there is none.
+    """
+    root = get_package_path(str(name)) if is_package(str(name)) else Path(name)
+    for config in sorted(root.glob("config.cfg")) or sorted(root.glob("*/config.cfg")):
+        return config.parent
+    raise DistillationError("TD201", name=str(name), reason="there is no config.cfg in it.")
+
+
+def _hash_folder(root: Path) -> str:
+    total = hashlib.sha256()
+    for file in _files(root):
+        name = file.relative_to(root).as_posix()
+        if name not in NOT_IN_FINGERPRINT:
+            digest = hashlib.sha256(_weights_of(file) if file.name == "model" else file.read_bytes())
+            total.update(f"{name}\n{digest.hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _weights_of(file: Path) -> bytes:
+    """Read the weights out of a Thinc model's file, which also holds what changes when a parser has been used."""
+    data = file.read_bytes()
+    try:
+        fields = srsly.msgpack_loads(data)
+        return srsly.msgpack_dumps([fields["params"], fields["shims"]])
+    except Exception:  # A pipe of another making, whose file is what it is
+        return data
+
+
+def _bytes_on_disk(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (file for file in sorted(root.rglob("*")) if file.is_file())

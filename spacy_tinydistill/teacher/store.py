@@ -1,0 +1,444 @@
+"""What a teacher said, kept on disk: Arrow shards and a manifest.
+
+    STORE/
+      manifest.json          what there is, with a checksum of every other file
+      teacher.msgpack        the teacher without its weights, and what each rule needs of it
+      shard-000000.arrow     Docs and targets, one row a Doc, `SHARD_WORDS` words or a little more
+      shard-000001.arrow     ...
+
+A shard is an Arrow IPC file with one record batch, readable by anything that reads Arrow. A Doc's tokens are in
+`words`, `spaces` and `norms`; each array of a pipe's targets is a list column `PIPE/ARRAY`, flattened, with its shape
+beside it in `PIPE/ARRAY.shape`.
+"""
+
+import hashlib
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pyarrow as pa
+import srsly
+from filelock import FileLock, Timeout
+
+from ..errors import DistillationError
+from .profile import TeacherProfile
+from .targets import LessonPlan, Record, Role, Targets
+
+# Counts up when the files change their meaning.
+FORMAT_VERSION = 1
+
+MANIFEST = "manifest.json"
+HEADER = "teacher.msgpack"
+LOCK = ".lock"
+
+# A shard is cut when it has so many words: large enough that files are few, small enough that what an interruption
+# costs, and a recorder's memory, is little.
+SHARD_WORDS = 50_000
+
+# Docs are shuffled among so many shards.
+WINDOW_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a store says of its teacher."""
+
+    fingerprint: str  # From `profile.fingerprint`
+    profile: TeacherProfile
+    lessons: dict[str, LessonPlan]  # By student pipe
+
+    def to_bytes(self) -> bytes:
+        """Write the header as MessagePack."""
+        lessons = {name: asdict(lesson) for name, lesson in self.lessons.items()}
+        fields = {"fingerprint": self.fingerprint, "profile": self.profile.to_bytes(), "lessons": lessons}
+        return srsly.msgpack_dumps(fields)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Header":
+        """Undo `to_bytes`."""
+        fields = srsly.msgpack_loads(data)
+        return cls(
+            fingerprint=fields["fingerprint"],
+            profile=TeacherProfile.from_bytes(fields["profile"]),
+            lessons={name: LessonPlan(**lesson) for name, lesson in fields["lessons"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard, as the manifest lists it."""
+
+    file: str
+    docs: dict[str, int]  # How many of each role, by the role's name in lower case
+    words: int
+    bytes: int
+    text: str  # SHA-256 of the Docs' tokens, which do not depend on the teacher
+    sha256: str  # Of the file
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is in a store."""
+
+    teacher: dict[str, Any]  # Its language, name and version
+    fingerprint: str
+    pipes: dict[str, dict[str, Any]]  # For people: by student pipe the teacher's, the rule and its settings, the labels
+    header: str  # SHA-256 of `teacher.msgpack`
+    shards: list[Shard] = field(default_factory=list)
+    complete: bool = False
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def words(self) -> int:
+        """How many words there are."""
+        return sum(shard.words for shard in self.shards)
+
+    @property
+    def bytes(self) -> int:
+        """How much room the shards take."""
+        return sum(shard.bytes for shard in self.shards)
+
+    def count(self, *roles: Role) -> int:
+        """Count the Docs that are there for something."""
+        return sum(shard.docs.get(role.name.lower(), 0) for shard in self.shards for role in roles)
+
+
+class StoreWriter:
+    """Writes a store, or goes on with one that was interrupted. One writer at a time: use it as a context."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Prepare to write.
+
+        Args:
+            path: The folder; made where there is none.
+            header: What to record. A store that was begun must have the same.
+        """
+        self.path = path
+        self._lock = FileLock(path / LOCK)
+        self._header = header.to_bytes()
+        self.manifest = Manifest(
+            teacher={key: header.profile.meta.get(key) for key in ("lang", "name", "version")},
+            fingerprint=header.fingerprint,
+            pipes={name: _summary(lesson) for name, lesson in header.lessons.items()},
+            header=_sha256(self._header),
+        )
+
+    def __enter__(self) -> "StoreWriter":
+        """Take the store.
+
+        Raises:
+            DistillationError: TD507, the folder cannot be made; TD602, TD603 or TD609, what is there is another store;
+                TD606, somebody else is writing to it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise DistillationError("TD606", path=self.path) from None
+        except OSError as error:
+            raise DistillationError("TD507", path=self.path, reason=error) from None
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the store."""
+        self._lock.release()
+
+    def is_recorded(self, number: int, records: Sequence[Record]) -> bool:
+        """Whether a shard is there already.
+
+        Raises:
+            DistillationError: TD608, it is there, of other texts.
+        """
+        if number >= len(self.manifest.shards):
+            return False
+        if self.manifest.shards[number].text != hash_tokens(records):
+            raise DistillationError("TD608", path=self.path, shard=shard_name(number))
+        return True
+
+    def write(self, number: int, records: Sequence[Record]) -> None:
+        """Write the next shard: it appears whole or not at all."""
+        data = to_arrow(records)
+        write_whole(self.path / shard_name(number), data)
+        self.add(describe_shard(number, records, data))
+
+    def add(self, shard: Shard) -> None:
+        """Enter the next shard, which was written, into the manifest."""
+        self.manifest = replace(self.manifest, shards=[*self.manifest.shards, shard])
+        self._write_manifest()
+
+    def finish(self) -> Manifest:
+        """Say that the store is whole."""
+        self.manifest = replace(self.manifest, complete=True)
+        self._write_manifest()
+        return self.manifest
+
+    def _begin(self) -> None:
+        if not (self.path / MANIFEST).exists():
+            write_whole(self.path / HEADER, self._header)
+            self._write_manifest()
+            return
+        found = read_manifest(self.path)
+        check_teacher(self.path, found, self.manifest.fingerprint)
+        if found.header != self.manifest.header:
+            raise DistillationError("TD609", path=self.path, found=found.pipes, expected=self.manifest.pipes)
+        self.manifest = found
+
+    def _write_manifest(self) -> None:
+        write_whole(self.path / MANIFEST, json.dumps(asdict(self.manifest), indent=1).encode())
+
+
+class Store:
+    """Reads a store. Nothing is kept in memory: shards are mapped and read as they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a store and see that every byte is as it was written.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            DistillationError: TD601, it is no store or a damaged one; TD602, of a newer version; TD604, a damaged
+                file; TD605, it is not complete.
+        """
+        self.path = path
+        self.manifest = read_manifest(path)
+        if not self.manifest.complete:
+            raise DistillationError("TD605", path=path, shards=len(self.manifest.shards))
+        _check_file(path / HEADER, self.manifest.header)
+        for shard in self.manifest.shards:
+            _check_file(path / shard.file, shard.sha256)
+        try:
+            self.header = Header.from_bytes((path / HEADER).read_bytes())
+        except Exception as error:  # MessagePack of somebody else's making can break in any way
+            raise DistillationError("TD601", path=path, reason=f"{HEADER} cannot be read ({error!r}).") from error
+
+    def read(self, *roles: Role, shuffle: random.Random | None = None) -> Iterator[Record]:
+        """Read the Docs that are there for something.
+
+        Args:
+            roles: What they are there for.
+            shuffle: Numbers to shuffle with: the shards, and the Docs among `WINDOW_SHARDS` of them. In the order in
+                which they were recorded, without.
+
+        Yields:
+            The records. Their arrays are views of the mapped file.
+        """
+        names = {role.name.lower() for role in roles}
+        shards = [shard for shard in self.manifest.shards if names & shard.docs.keys()]
+        if shuffle is not None:
+            shuffle.shuffle(shards)
+        width = 1 if shuffle is None else WINDOW_SHARDS
+        for start in range(0, len(shards), width):
+            window = [_ShardReader(self.path / shard.file) for shard in shards[start : start + width]]
+            rows = [(reader, row) for reader in window for row in reader.rows_of(roles)]
+            if shuffle is not None:
+                shuffle.shuffle(rows)
+            for reader, row in rows:
+                yield reader.read(row)
+
+
+class _ShardReader:
+    """One shard, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with pa.ipc.open_file(pa.memory_map(str(path))) as file:
+                batch = file.get_batch(0)
+            batch.validate(full=True)
+            self.roles = batch["role"].to_numpy()
+            self.indices = batch["index"].to_numpy()
+            self.annotated = batch["annotated"]
+            self.words = _Rows(batch["words"], batch["words"].values.to_pylist())
+            self.spaces = _Rows(batch["spaces"])
+            self.norms_at = _Rows(batch["norms.at"])
+            self.norms = _Rows(batch["norms"], batch["norms"].values.to_pylist())
+            names = [name for name in batch.schema.names if "/" in name and not name.endswith(".shape")]
+            self.arrays = {name: (_Rows(batch[name]), _Rows(batch[f"{name}.shape"])) for name in names}
+        except (pa.ArrowException, KeyError, OSError, AttributeError, IndexError) as error:
+            raise DistillationError("TD601", path=path, reason=f"it is no shard of targets ({error!r}).") from error
+
+    def rows_of(self, roles: Iterable[Role]) -> list[int]:
+        """Find the rows that are there for something."""
+        return numpy.flatnonzero(numpy.isin(self.roles, [int(role) for role in roles])).tolist()
+
+    def read(self, row: int) -> Record:
+        targets: Targets = {}
+        for name, (values, shapes) in self.arrays.items():
+            if values.is_valid[row]:
+                pipe, _, array = name.rpartition("/")
+                targets.setdefault(pipe, {})[array] = values[row].reshape(shapes[row])
+        return Record(
+            role=Role(self.roles[row]),
+            index=int(self.indices[row]),
+            words=self.words[row],
+            spaces=self.spaces[row].astype(bool).tolist(),
+            norms=dict(zip(self.norms_at[row].tolist(), self.norms[row], strict=True)),
+            targets=targets,
+            annotated=self.annotated[row].as_py(),
+        )
+
+
+class _Rows:
+    """A list column, by row."""
+
+    def __init__(self, column: Any, values: Any = None) -> None:
+        self.offsets = column.offsets.to_pylist()
+        self.is_valid = column.is_valid().to_pylist()
+        self.values = column.values.to_numpy() if values is None else values
+
+    def __getitem__(self, row: int) -> Any:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+
+def cut_shards(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Gather records, in their order, until there are `SHARD_WORDS` words."""
+    shard: list[Record] = []
+    words = 0
+    for item in records:
+        shard.append(item)
+        words += len(item)
+        if words >= SHARD_WORDS:
+            yield shard
+            shard, words = [], 0
+    if shard:
+        yield shard
+
+
+def shard_name(number: int) -> str:
+    """Name a shard's file."""
+    return f"shard-{number:06}.arrow"
+
+
+def describe_shard(number: int, records: Sequence[Record], data: bytes) -> Shard:
+    """Make a shard's entry in the manifest.
+
+    Args:
+        number: Its place in the store.
+        records: What is in it.
+        data: The file's content.
+    """
+    return Shard(
+        file=shard_name(number),
+        docs=dict(sorted(Counter(item.role.name.lower() for item in records).items())),
+        words=sum(map(len, records)),
+        bytes=len(data),
+        text=hash_tokens(records),
+        sha256=_sha256(data),
+    )
+
+
+def to_arrow(records: Sequence[Record]) -> bytes:
+    """Write records as an Arrow IPC file with one batch."""
+    columns: dict[str, Any] = {
+        "role": pa.array([int(item.role) for item in records], pa.uint8()),
+        "index": pa.array([item.index for item in records], pa.int64()),
+        "words": pa.array([item.words for item in records], pa.list_(pa.string())),
+        "spaces": _list_array([numpy.array(item.spaces, dtype="uint8") for item in records]),
+        "norms.at": _list_array([numpy.array(list(item.norms), dtype="int32") for item in records]),
+        "norms": pa.array([list(item.norms.values()) for item in records], pa.list_(pa.string())),
+        "annotated": pa.array([item.annotated for item in records], pa.large_binary()),
+    }
+    names = dict.fromkeys((pipe, name) for item in records for pipe, said in item.targets.items() for name in said)
+    for pipe, name in names:
+        arrays = [item.targets.get(pipe, {}).get(name) for item in records]
+        shapes = [None if array is None else numpy.array(array.shape, dtype="int32") for array in arrays]
+        columns[f"{pipe}/{name}"] = _list_array(arrays)
+        columns[f"{pipe}/{name}.shape"] = _list_array(shapes)
+    batch = pa.RecordBatch.from_pydict(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def _list_array(rows: Sequence[numpy.ndarray | None]) -> Any:
+    present = [row.ravel() for row in rows if row is not None]
+    offsets = numpy.cumsum([0, *(0 if row is None else row.size for row in rows)], dtype="int32")
+    missing = pa.array([row is None for row in rows]) if len(present) < len(rows) else None
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(numpy.concatenate(present)), mask=missing)
+
+
+def hash_tokens(records: Sequence[Record]) -> str:
+    """Hash the tokens of some Docs and what they are there for."""
+    total = hashlib.sha256()
+    for item in records:
+        spaces = [int(space) for space in item.spaces]
+        total.update(json.dumps([int(item.role), item.index, item.words, spaces, [*item.norms.items()]]).encode())
+    return total.hexdigest()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a store's manifest and see that it makes sense.
+
+    Raises:
+        DistillationError: TD601, it cannot be read or says what cannot be; TD602, it is of a newer version.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        raise DistillationError("TD601", path=path, reason=f"it has no {MANIFEST}.")
+    try:
+        fields = json.loads(file.read_bytes())
+        version = fields["format_version"]
+        shards = [Shard(**shard) for shard in fields.pop("shards")] if version == FORMAT_VERSION else []
+        manifest = Manifest(**fields, shards=shards) if version == FORMAT_VERSION else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        raise DistillationError("TD601", path=path, reason=f"{MANIFEST} cannot be read ({error!r}).") from error
+    if manifest is None:
+        raise DistillationError("TD602", path=path, found=version, expected=FORMAT_VERSION)
+    for number, shard in enumerate(shards):
+        # Nothing but this name: a manifest of somebody else's making must not lead out of the store.
+        if shard.file != shard_name(number):
+            raise DistillationError("TD601", path=path, reason=f"{MANIFEST} names a file {shard.file!r}.")
+    return manifest
+
+
+def check_teacher(path: Path, manifest: Manifest, fingerprint: str) -> None:
+    """See that a store is of a teacher.
+
+    Raises:
+        DistillationError: TD603, it is of another one.
+    """
+    if manifest.fingerprint != fingerprint:
+        teacher = "_".join(str(manifest.teacher.get(key)) for key in ("lang", "name", "version"))
+        raise DistillationError(
+            "TD603", path=path, teacher=teacher, found=manifest.fingerprint[:12], expected=fingerprint[:12]
+        )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all, also where the machine stops."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise DistillationError("TD604", path=path, reason="it is not there, or a link.")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise DistillationError("TD604", path=path, reason=f"its SHA-256 is {found}, expected {expected}.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _summary(lesson: LessonPlan) -> dict[str, Any]:
+    labels = lesson.description.get("labels", [])
+    return {"teacher_pipe": lesson.teacher_pipe, "rule": lesson.rule, **lesson.settings, "labels": labels}

@@ -1,0 +1,523 @@
+"""Recorded targets: read back as written, resumed as if undisturbed, refused when not what was asked for."""
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import pytest
+import srsly
+from conftest import distil_quickly, make_config
+from generator import make_docs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+from test_cli import spacy_cli
+from test_loop import files_of
+from tiny_teacher import make_teacher, write_texts
+
+import spacy_tinydistill.cli.distill_targets  # noqa: F401
+from spacy_tinydistill import distill, record_targets
+from spacy_tinydistill import run as run_module
+from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.teacher import store as store_module
+from spacy_tinydistill.teacher.profile import PipeProfile, TeacherProfile, fingerprint, write_files
+from spacy_tinydistill.teacher.store import (
+    FORMAT_VERSION,
+    HEADER,
+    MANIFEST,
+    Header,
+    Store,
+    StoreWriter,
+    cut_shards,
+    read_manifest,
+    shard_name,
+)
+from spacy_tinydistill.teacher.targets import LessonPlan, Record, Role
+
+PIPES = ["tagger", "parser", "ner", "textcat", "spancat"]
+
+HEADER_OF_NOBODY = Header(
+    fingerprint="f" * 64,
+    profile=TeacherProfile(
+        meta={"lang": "en", "name": "nobody", "version": "1.0"},
+        bytes_on_disk=None,
+        tokenizer_config={"@tokenizers": "spacy.Tokenizer.v1"},
+        tokenizer=b"\x00\xff",
+        pipes={"tagger": PipeProfile(["a.B"], ["X"], ["X"], {"pipe/cfg": b"\x80"})},
+    ),
+    lessons={
+        "tagger": LessonPlan(
+            "a.B", "tagger", "TokenLabels", {"top_k": 3}, {"labels": ["X"], "W": numpy.ones((2, 3), dtype="float32")}
+        )
+    },
+)
+
+
+# What is written is what is read
+
+words = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    tokens = draw(words)
+    role = draw(st.sampled_from(Role))
+    targets = {}
+    for pipe in draw(st.lists(st.sampled_from(["tagger", "odd/pipe.shape", "ner é"]), unique=True)):
+        shape = draw(st.sampled_from([(len(tokens), 3), (0, 2), (4,), ()]))
+        values = numpy.random.default_rng(draw(st.integers(0, 99))).integers(0, 200, size=shape)
+        # One array of each name has one dtype all through a store.
+        targets[pipe] = {"a": numpy.asarray(values, dtype="float16"), "b": numpy.asarray(values, dtype="uint16")}
+    return Record(
+        role=role,
+        index=draw(st.integers(0, 2**40)),
+        words=tokens,
+        spaces=draw(st.lists(st.booleans(), min_size=len(tokens), max_size=len(tokens))),
+        norms=draw(st.dictionaries(st.integers(0, len(tokens) - 1), st.text(max_size=5).filter(_has_utf8))),
+        targets=targets,
+        annotated=draw(st.none() | st.binary(max_size=20)),
+    )
+
+
+def _has_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+@given(items=st.lists(records(), min_size=1, max_size=6), shard_words=st.integers(1, 20))
+@settings(max_examples=60, deadline=None)
+def test_records_come_back_as_they_were(items, shard_words, tmp_path_factory):
+    path = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "SHARD_WORDS", shard_words)
+        with StoreWriter(path, HEADER_OF_NOBODY) as writer:
+            for number, shard in enumerate(cut_shards(items)):
+                writer.write(number, shard)
+            writer.finish()
+    store = Store(path)
+    found = list(store.read(*Role))
+    assert len(found) == len(items)
+    for one, other in zip(found, items, strict=True):
+        assert_same(one, other)
+    assert store.manifest.words == sum(map(len, items))
+    assert store.manifest.count(*Role) == len(items)
+    for role in Role:
+        assert [item.index for item in store.read(role)] == [item.index for item in items if item.role is role]
+    shuffled = list(store.read(*Role, shuffle=random.Random(1)))
+    again = list(store.read(*Role, shuffle=random.Random(1)))
+    assert [item.words for item in shuffled] == [item.words for item in again]
+    assert sorted(item.words for item in shuffled) == sorted(item.words for item in items)
+
+
+def assert_same(one: Record, other: Record) -> None:
+    assert replace(one, targets={}) == replace(other, targets={})
+    assert one.targets.keys() == other.targets.keys()
+    for pipe, arrays in other.targets.items():
+        assert one.targets[pipe].keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert one.targets[pipe][name].dtype == array.dtype
+            numpy.testing.assert_array_equal(one.targets[pipe][name], array)
+
+
+def test_the_header_comes_back_as_it_was():
+    found = Header.from_bytes(HEADER_OF_NOBODY.to_bytes())
+    assert found.profile == HEADER_OF_NOBODY.profile
+    assert found.lessons["tagger"].description["W"].tolist() == [[1.0] * 3] * 2
+    assert found.to_bytes() == HEADER_OF_NOBODY.to_bytes()
+
+
+def test_shuffling_moves_docs_across_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "SHARD_WORDS", 10)
+    with StoreWriter(tmp_path, HEADER_OF_NOBODY) as writer:
+        for number, shard in enumerate(cut_shards(Record(Role.TEXT, i, ["x"], [True], {}) for i in range(200))):
+            writer.write(number, shard)
+        writer.finish()
+    order = [item.index for item in Store(tmp_path).read(Role.TEXT, shuffle=random.Random(0))]
+    assert sorted(order) == list(range(200))
+    # Neighbours came from different shards nearly always; of shards in their own order, one in ten would.
+    assert numpy.mean([a // 10 != b // 10 for a, b in itertools.pairwise(order)]) > 0.6
+
+
+# A teacher's words, recorded
+
+
+@pytest.fixture(scope="module")
+def recorded(teacher, texts, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recorded") / "store"
+    record_targets(teacher, texts, store=path, config=make_config(teacher, PIPES))
+    return path
+
+
+def test_from_a_store_and_from_the_teacher_the_same_student_comes(teacher, texts, recorded, tmp_path, monkeypatch):
+    config = make_config(teacher, PIPES)
+    distil_quickly(teacher, texts, tmp_path / "asked", config, steps=8)
+
+    def fail(*args: object) -> None:
+        raise AssertionError("the teacher was loaded")
+
+    monkeypatch.setattr(run_module, "load_teacher", fail)
+    student = distil_quickly("-", None, tmp_path / "read", config, steps=8, targets=recorded)
+    # Also that which a run records for itself is a store.
+    distil_quickly("-", None, tmp_path / "again", config, steps=8, targets=tmp_path / "asked" / "targets")
+    expected = files_of(tmp_path / "asked" / "model-last")
+    assert files_of(tmp_path / "read" / "model-last") == expected
+    assert files_of(tmp_path / "again" / "model-last") == expected
+    assert student.meta["distillation"]["teacher"]["performance"]
+
+
+def test_a_teacher_that_is_named_is_compared_and_not_loaded(tmp_path, monkeypatch):
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt")
+    output = spacy_cli("distill-targets", tmp_path / "teacher", texts, tmp_path / "store")
+    assert "Recorded" in output
+    assert fingerprint(tmp_path / "teacher") == read_manifest(tmp_path / "store").fingerprint
+    spacy_cli("init", "distill-config", tmp_path / "teacher", tmp_path / "student.cfg", "--size", "nano")
+    steps = ["--distillation.max_steps", "2", "--targets", tmp_path / "store"]
+    out = ["--output", tmp_path / "student"]
+    monkeypatch.setattr(run_module, "load_teacher", None)
+    output = spacy_cli("distill", tmp_path / "teacher", tmp_path / "student.cfg", *out, *steps)
+    assert "Retention on held-out texts" in output
+    other = make_teacher()
+    other.get_pipe("tagger").model.get_ref("softmax").get_param("b")[0] += 1.0
+    with pytest.raises(DistillationError) as caught:
+        distill(other, output=tmp_path / "no", config=tmp_path / "student.cfg", targets=tmp_path / "store")
+    assert caught.value.code == "TD603"
+
+
+def test_gold_and_dev_data_are_recorded_too(teacher, texts, tmp_path):
+    for name, seed in (("gold", 5), ("dev", 6)):
+        DocBin(docs=make_docs(Vocab(), 20, seed=seed)).to_disk(tmp_path / f"{name}.spacy")
+    paths = {"paths.gold": str(tmp_path / "gold.spacy"), "paths.dev": str(tmp_path / "dev.spacy")}
+    config = make_config(teacher, ["tagger", "ner"])
+    store = tmp_path / "store"
+    manifest = record_targets(teacher, texts[:30], store=store, config=config, overrides=paths)
+    assert [manifest.count(role) for role in Role] == [30, 20, 0, 20]
+    asked = distil_quickly(teacher, texts[:30], tmp_path / "asked", config, steps=4, **paths)
+    read = distil_quickly("-", None, tmp_path / "read", config, steps=4, targets=store, **paths)
+    assert files_of(tmp_path / "read" / "model-last") == files_of(tmp_path / "asked" / "model-last")
+    assert read.meta["distillation"] == asked.meta["distillation"]
+    # Without the gold annotations, their texts are still texts.
+    without = {"paths.dev": paths["paths.dev"]}
+    distil_quickly("-", None, tmp_path / "without", config, steps=1, targets=store, **without)
+    # Other dev data than was recorded: there is a student, and no retention.
+    other = {"paths.dev": paths["paths.gold"]}
+    student = distil_quickly("-", None, tmp_path / "other", config, steps=1, targets=store, **other)
+    assert student.meta["distillation"]["teacher"]["performance"] == {}
+
+
+# Interrupted
+
+
+class Stopped(Exception):
+    """Stands for a power cut."""
+
+
+@pytest.fixture
+def small_shards(monkeypatch) -> None:
+    monkeypatch.setattr(store_module, "SHARD_WORDS", 150)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch, at):
+    config = make_config(teacher, ["tagger", "parser"])
+    record_targets(teacher, texts[:60], store=tmp_path / "undisturbed", config=config)
+    assert len(read_manifest(tmp_path / "undisturbed").shards) > 4
+    real = store_module.write_whole
+
+    def stop(path: Path, data: bytes) -> None:
+        if path.name == shard_name(at):
+            path.with_name(path.name + ".new").write_bytes(data[: len(data) // 2])
+            raise Stopped
+        real(path, data)
+
+    monkeypatch.setattr(store_module, "write_whole", stop)
+    with pytest.raises(Stopped):
+        record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
+    monkeypatch.setattr(store_module, "write_whole", real)
+    with pytest.raises(DistillationError) as caught:
+        Store(tmp_path / "store")
+    assert caught.value.code == "TD605"
+    assert len(read_manifest(tmp_path / "store").shards) == at
+    asked = []
+    real_record = store_module.StoreWriter.write
+    monkeypatch.setattr(
+        StoreWriter, "write", lambda self, number, items: (asked.append(number), real_record(self, number, items))
+    )
+    record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
+    assert asked == list(range(at, len(read_manifest(tmp_path / "store").shards)))
+    assert_same_stores(tmp_path / "store", tmp_path / "undisturbed")
+
+
+def assert_same_stores(one: Path, other: Path) -> None:
+    assert read_manifest(one) == read_manifest(other)
+    for shard in read_manifest(other).shards:
+        assert (one / shard.file).read_bytes() == (other / shard.file).read_bytes()
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from generator import make_texts
+from tiny_teacher import make_teacher
+from spacy_tinydistill import record_targets
+from spacy_tinydistill.teacher import store
+store.SHARD_WORDS = 100
+print("ready", flush=True)
+record_targets({teacher!r}, make_texts(300, seed=1), store={store!r})
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_recording_goes_on(tmp_path):
+    make_teacher().to_disk(tmp_path / "teacher")
+
+    def start(store: str) -> subprocess.Popen:
+        tests = str(Path(__file__).parent)
+        code = KILLED.format(tests=tests, teacher=str(tmp_path / "teacher"), store=str(tmp_path / store))
+        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    assert start("undisturbed").wait() == 0
+    kills = 0
+    for seed in range(4):
+        process = start("store")
+        assert process.stdout.readline() == b"ready\n"
+        shards = count_shards(tmp_path / "store")
+        # When the first new shard is there, and some time after.
+        while process.poll() is None and count_shards(tmp_path / "store") == shards:
+            time.sleep(0.001)
+        time.sleep(random.Random(seed).uniform(0.0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills > 1
+    assert start("store").wait() == 0
+    assert_same_stores(tmp_path / "store", tmp_path / "undisturbed")
+
+
+def count_shards(path: Path) -> int:
+    return len(list(path.glob("shard-*.arrow")))
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_run_that_was_interrupted_while_the_teacher_was_asked(teacher, texts, tmp_path, monkeypatch):
+    config = make_config(teacher, ["tagger"])
+    distil_quickly(teacher, texts[:60], tmp_path / "undisturbed", config, steps=3)
+    real = store_module.write_whole
+
+    def stop(path: Path, data: bytes) -> None:
+        if path.name == shard_name(2):
+            raise Stopped
+        real(path, data)
+
+    monkeypatch.setattr(store_module, "write_whole", stop)
+    with pytest.raises(Stopped):
+        distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3)
+    monkeypatch.setattr(store_module, "write_whole", real)
+    distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3, resume=True)
+    assert files_of(tmp_path / "run" / "model-last") == files_of(tmp_path / "undisturbed" / "model-last")
+
+
+# Refused
+
+
+@pytest.fixture
+def copy(recorded, tmp_path) -> Path:
+    path = tmp_path / "copy"
+    path.mkdir()
+    for file in recorded.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    return path
+
+
+def code_of(path: Path) -> str:
+    with pytest.raises(DistillationError) as caught:
+        Store(path)
+    return caught.value.code
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_flipped_bit_is_found(recorded, tmp_path_factory, seed):
+    numbers = random.Random(seed)
+    path = tmp_path_factory.mktemp("flipped")
+    for file in recorded.iterdir():
+        (path / file.name).symlink_to(file)
+    victim = numbers.choice([shard_name(0), HEADER])
+    data = bytearray((recorded / victim).read_bytes())
+    data[numbers.randrange(len(data))] ^= 1 << numbers.randrange(8)
+    for name in (shard_name(0), HEADER, MANIFEST):
+        (path / name).unlink()
+        (path / name).write_bytes(data if name == victim else (recorded / name).read_bytes())
+    with pytest.raises(DistillationError) as caught:
+        Store(path)
+    assert caught.value.code == "TD604"
+    assert victim in str(caught.value)
+
+
+def change_manifest(path: Path, **changes: object) -> None:
+    fields = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps({**fields, **changes}))
+
+
+def test_no_store(tmp_path):
+    assert code_of(tmp_path) == "TD601"
+    assert code_of(tmp_path / "missing") == "TD601"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "nonsense", '{"format_version": 1}', "[" * 100_000, '{"format_version": 1, "shards": 3}']
+)
+def test_a_manifest_that_is_none(copy, text):
+    (copy / MANIFEST).write_text(text)
+    assert code_of(copy) == "TD601"
+
+
+def test_a_newer_format(copy):
+    change_manifest(copy, format_version=FORMAT_VERSION + 1, something_new=True)
+    assert code_of(copy) == "TD602"
+
+
+def test_a_manifest_that_leads_out_of_the_store(copy):
+    (shard, *_) = json.loads((copy / MANIFEST).read_text())["shards"]
+    (copy.parent / "outside.arrow").write_bytes((copy / shard_name(0)).read_bytes())
+    for name in ("../outside.arrow", str(copy.parent / "outside.arrow"), "shard-000001.arrow"):
+        change_manifest(copy, shards=[{**shard, "file": name}])
+        assert code_of(copy) == "TD601"
+
+
+def test_a_shard_that_is_a_link(copy):
+    (copy / shard_name(0)).rename(copy.parent / "elsewhere")
+    (copy / shard_name(0)).symlink_to(copy.parent / "elsewhere")
+    assert code_of(copy) == "TD604"
+
+
+def test_a_shard_that_is_missing(copy):
+    (copy / shard_name(0)).unlink()
+    assert code_of(copy) == "TD604"
+
+
+def test_a_shard_that_is_no_shard(copy):
+    data = b"not an Arrow file at all"
+    (copy / shard_name(0)).write_bytes(data)
+    (shard, *_) = json.loads((copy / MANIFEST).read_text())["shards"]
+    change_manifest(copy, shards=[{**shard, "sha256": store_module._sha256(data)}])
+    with pytest.raises(DistillationError) as caught:
+        list(Store(copy).read(*Role))
+    assert caught.value.code == "TD601"
+
+
+def test_rules_that_lead_out_of_their_folder(tmp_path):
+    for name in ("../outside", "/outside", "a/../../outside"):
+        with pytest.raises(DistillationError):
+            write_files({name: b""}, tmp_path / "folder")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_two_recorders(tmp_path):
+    with StoreWriter(tmp_path, HEADER_OF_NOBODY):
+        with pytest.raises(DistillationError) as caught, StoreWriter(tmp_path, HEADER_OF_NOBODY):
+            pass
+        assert caught.value.code == "TD606"
+    with StoreWriter(tmp_path, HEADER_OF_NOBODY):
+        pass
+
+
+def record_again(teacher, texts, path: Path, **changes) -> str:
+    arguments = changes if "config" in changes else {"config": make_config(teacher, PIPES), **changes}
+    with pytest.raises(DistillationError) as caught:
+        record_targets(teacher, texts, store=path, **arguments)
+    return caught.value.code
+
+
+def test_a_recording_that_goes_on_with_something_else(teacher, texts, copy):
+    assert record_again(teacher, [*texts[:-1], "Other words."], copy) == "TD608"
+    assert record_again(teacher, texts, copy, config=make_config(teacher, ["tagger"])) == "TD609"
+    assert record_again(make_teacher(), texts, copy, config=None) == "TD603"
+    config = make_config(teacher, PIPES)
+    config["distillation"]["teaching"] = {"tagger": {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "top_k": 2}}
+    assert record_again(teacher, texts, copy, config=config) == "TD609"
+    record_targets(teacher, texts[:5], store=copy, config=config, force=True)
+    assert read_manifest(copy).pipes["tagger"]["top_k"] == 2
+
+
+def test_nothing_else_is_overwritten(teacher, texts, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert record_again(teacher, texts, tmp_path) == "TD618"
+    assert record_again(teacher, texts, tmp_path, force=True) == "TD618"
+    assert record_again(teacher, texts, tmp_path / "thesis.txt") == "TD506"
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def learn(teacher, store: Path, output: Path, pipes: list[str] = PIPES, **settings) -> str:
+    config = settings.pop("config", None) or make_config(teacher, pipes)
+    with pytest.raises(DistillationError) as caught:
+        distill("-", output=output, config=config, targets=store, overrides=settings)
+    return caught.value.code
+
+
+def test_a_student_that_the_store_does_not_fit(teacher, recorded, tmp_path):
+    assert learn(teacher, recorded, tmp_path, ["tagger", "senter"]) == "TD610"
+    config = make_config(teacher, ["tagger", "textcat"])
+    config["distillation"]["teaching"] = {"tagger": {"@teaching_rules": "spacy-tinydistill.Annotations.v1"}}
+    assert learn(teacher, recorded, tmp_path, config=config) == "TD611"
+    config = make_config(teacher, ["tagger", "ner"])
+    config["distillation"]["student_to_teacher"] = {"tagger": "morphologizer"}
+    assert learn(teacher, recorded, tmp_path, config=config) == "TD611"
+    config = make_config(teacher, ["textcat_multilabel"])
+    config["nlp"]["pipeline"] = ["tok2vec", "textcat"]
+    config["components"]["textcat"] = config["components"].pop("textcat_multilabel")
+    assert learn(teacher, recorded, tmp_path, config=config) == "TD611"
+    config = make_config(teacher, ["tagger"])
+    labels = list(teacher.get_pipe("tagger").labels)[1:]
+    config["initialize"]["components"]["tagger"] = {"labels": labels}
+    assert learn(teacher, recorded, tmp_path, config=config) == "TD203"
+
+
+def test_gold_annotations_that_were_not_recorded(teacher, recorded, tmp_path):
+    DocBin(docs=make_docs(Vocab(), 5, seed=5)).to_disk(tmp_path / "gold.spacy")
+    assert learn(teacher, recorded, tmp_path / "out", **{"paths.gold": str(tmp_path / "gold.spacy")}) == "TD614"
+
+
+def test_recorded_targets_with_texts_or_without_a_config(teacher, recorded, texts, tmp_path):
+    for arguments in ({"texts": texts, "config": make_config(teacher, PIPES)}, {}):
+        with pytest.raises(DistillationError) as caught:
+            distill("-", output=tmp_path, targets=recorded, **arguments)
+        assert caught.value.code == "TD615"
+
+
+def test_a_stream_is_not_recorded(teacher, texts, tmp_path):
+    dev = tmp_path / "dev.spacy"
+    DocBin(docs=make_docs(Vocab(), 5, seed=5)).to_disk(dev)
+    overrides = {"distillation.max_epochs": -1, "paths.dev": str(dev)}
+    assert record_again(teacher, texts, tmp_path / "store", overrides=overrides) == "TD616"
+
+
+def test_nothing_to_score_on(teacher, texts, tmp_path):
+    dev = tmp_path / "dev.spacy"
+    DocBin(docs=make_docs(Vocab(), 5, seed=5)).to_disk(dev)
+    config = make_config(teacher, ["tagger"])
+    record_targets(teacher, texts[:9], store=tmp_path / "store", config=config, overrides={"paths.dev": str(dev)})
+    assert learn(teacher, tmp_path / "store", tmp_path / "out", ["tagger"]) == "TD617"
+
+
+def test_a_rule_that_is_not_installed(teacher, copy):
+    store = Store(copy)
+    lesson = replace(store.header.lessons["tagger"], rule="SecretLabels")
+    data = replace(store.header, lessons={"tagger": lesson}).to_bytes()
+    (copy / HEADER).write_bytes(data)
+    change_manifest(copy, header=store_module._sha256(data))
+    assert learn(teacher, copy, copy.parent / "out", ["tagger"]) == "TD612"
+
+
+def test_a_header_that_is_none(copy):
+    data = srsly.msgpack_dumps({"profile": 3})
+    (copy / HEADER).write_bytes(data)
+    change_manifest(copy, header=store_module._sha256(data))
+    assert code_of(copy) == "TD601"
