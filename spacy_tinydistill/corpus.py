@@ -1,5 +1,6 @@
 """Readers: text, JSONL, DocBin to Docs, streaming."""
 
+import csv
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -18,25 +19,29 @@ from .errors import DistillationError
 
 Reader = Callable[[Language], Iterable[Example]]
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz", ".spacy")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy")
 
 
-def text_corpus(path: str | None, skip_bad_lines: bool = False, max_length: int = 500, limit: int = 0) -> Reader:
+def text_corpus(
+    path: str | None, skip_bad_lines: bool = False, max_length: int = 500, limit: int = 0, column: str = "text"
+) -> Reader:
     """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
 
     Args:
-        path: Null for none; or a file or a folder of files: JSONL with a "text" in each line, plain text with one
-            text a line, either of them gzipped; or DocBins, of which only the text is read.
-        skip_bad_lines: Leave out lines of JSONL that are no JSON or have no text, with their count as a warning,
-            instead of an error at the first one.
+        path: Null for none; or a file or a folder of files: JSONL with a "text" in each line, CSV with a column "text",
+            plain text with one text a line, any of them gzipped; or DocBins, of which only the text is read.
+        skip_bad_lines: Leave out lines of JSONL or CSV that have no text, with their count as a warning, instead of
+            an error at the first one.
         max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
         limit: Stop after so many texts; 0 reads all.
+        column: Another name for the "text" of JSONL and CSV.
     """
 
     def read(nlp: Language) -> Iterator[Example]:
         if path is None:
             return
-        for text in islice(read_texts(Path(path), skip_bad_lines=skip_bad_lines), limit or None):
+        texts = read_texts(Path(path), skip_bad_lines=skip_bad_lines, column=column)
+        for text in islice(texts, limit or None):
             yield from make_examples(nlp, text, max_length)
 
     return read
@@ -76,23 +81,25 @@ def gold_corpus(
     return read
 
 
-def read_texts(path: Path, *, skip_bad_lines: bool = False) -> Iterator[str]:
+def read_texts(path: Path, *, skip_bad_lines: bool = False, column: str = "text") -> Iterator[str]:
     """Read texts from a file or from every file of a folder, in the order of their names.
 
     Args:
         path: See `text_corpus`.
         skip_bad_lines: See `text_corpus`.
+        column: Likewise.
 
     Yields:
         Texts that hold more than white space.
 
     Raises:
         DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind; TD105, a
-            line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read.
+            line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read;
+            TD110, a CSV file without the column.
     """
     found = False
     for file in _list_files(path, SUFFIXES):
-        for text in _read_file(file, skip_bad_lines):
+        for text in _read_file(file, skip_bad_lines, column):
             if text.strip():
                 found = True
                 yield text
@@ -141,38 +148,61 @@ def _list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [path]
 
 
-def _read_file(path: Path, skip_bad_lines: bool) -> Iterator[str]:
+def _read_file(path: Path, skip_bad_lines: bool, column: str) -> Iterator[str]:
     if path.suffix == ".spacy":
         yield from _read_doc_bin(path)
         return
     try:
         with _open(path) as file:
-            if ".jsonl" in path.suffixes:
-                yield from _read_jsonl(path, file, skip_bad_lines)
+            if path.name.endswith((".jsonl", ".jsonl.gz")):
+                yield from _read_jsonl(path, file, skip_bad_lines, column)
+            elif path.name.endswith((".csv", ".csv.gz")):
+                yield from _read_csv(path, file, skip_bad_lines, column)
             else:
                 yield from (line.rstrip("\r\n") for line in file)
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
         raise DistillationError("TD108", path=path, reason=error) from error
 
 
 def _open(path: Path) -> IO[str]:
+    # A line break within a CSV field belongs to the text.
+    newline = "" if path.name.endswith((".csv", ".csv.gz")) else None
     # "utf-8-sig" also reads files that begin with a byte order mark, as some editors write them.
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
+    return path.open(encoding="utf-8-sig", newline=newline)
 
 
-def _read_jsonl(path: Path, file: IO[str], skip_bad_lines: bool) -> Iterator[str]:
+def _read_jsonl(path: Path, file: IO[str], skip_bad_lines: bool, column: str) -> Iterator[str]:
     skipped = 0
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
-            yield _read_line(path, number, line)
+            yield _read_line(path, number, line, column)
         except DistillationError:
             if not skip_bad_lines:
                 raise
             skipped += 1
+    if skipped:
+        _warn_skipped(path, skipped)
+
+
+def _read_csv(path: Path, file: IO[str], skip_bad_lines: bool, column: str) -> Iterator[str]:
+    # A text may be longer than the 131,072 characters that the module allows a field by default.
+    csv.field_size_limit(2**31 - 1)
+    rows = csv.DictReader(file, strict=True)
+    if column not in (rows.fieldnames or ()):
+        raise DistillationError("TD110", path=path, column=column, found=", ".join(rows.fieldnames or ()) or "none")
+    skipped = 0
+    for row in rows:
+        text = row[column]
+        if text is not None:
+            yield text
+        elif skip_bad_lines:
+            skipped += 1
+        else:
+            raise DistillationError("TD106", path=path, line=rows.line_num, found="too few columns", column=column)
     if skipped:
         _warn_skipped(path, skipped)
 
@@ -183,14 +213,14 @@ def _warn_skipped(path: Path, count: int) -> None:
     logger.warning("%s: skipped %d lines without a text", path, count)
 
 
-def _read_line(path: Path, number: int, line: str) -> str:
+def _read_line(path: Path, number: int, line: str, column: str) -> str:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DistillationError("TD105", path=path, line=number, reason=error) from None
-    text = record.get("text") if isinstance(record, dict) else None
+    text = record.get(column) if isinstance(record, dict) else None
     if not isinstance(text, str):
-        raise DistillationError("TD106", path=path, line=number, found=line.strip()[:60])
+        raise DistillationError("TD106", path=path, line=number, found=line.strip()[:60], column=column)
     # A lone surrogate, which JSON can spell, is no character and has no UTF-8; spaCy cannot store it.
     return text.encode("utf-8", "replace").decode("utf-8")
 

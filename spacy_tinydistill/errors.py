@@ -31,12 +31,14 @@ MESSAGES: dict[str, str] = {
     "TD104": "{path} is a file of an unknown kind. Expected a name that ends in one of {suffixes}.",
     "TD105": "{path}, line {line} is no JSON: {reason}. Correct the line, or set skip_bad_lines = true in the corpus's "
     "block to leave such lines out.",
-    "TD106": '{path}, line {line} has no text: {found}. Expected an object with a string in "text". Correct the line, '
-    "or set skip_bad_lines = true in the corpus's block to leave such lines out.",
+    "TD106": "{path}, line {line} has no text: {found}. Expected a string in {column!r}. Correct the line, name "
+    "another column with --corpora.distill.column, or set skip_bad_lines = true in the corpus's block to leave such lines out.",
     "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
     "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it.",
     "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
     "{expected}, or a dev corpus with --paths.dev.",
+    "TD110": "{path} has no column {column!r}; its first line names {found}. Name the column that holds the text with "
+    "--corpora.distill.column.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",

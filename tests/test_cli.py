@@ -279,3 +279,19 @@ def test_help_names_the_options() -> None:
     said = spacy_cli("distill", "--help")
     for option in ("--output", "--gpu-id", "--code", "--resume", "--force"):
         assert option in said
+
+
+def test_one_line_without_a_config(teacher_path: Path, tmp_path: Path) -> None:
+    texts = write_texts(tmp_path / "texts.txt")
+    output = tmp_path / "student"
+    said = spacy_cli("distill", teacher_path, texts, "--output", output, *SHORT)
+    assert "Retention on held-out texts" in said
+    assert load_config(output / "config.cfg")["paths"]["distill"] == str(texts)
+    assert spacy.load(output / "model-best").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
+
+
+def test_texts_on_standard_input(teacher_path: Path, tmp_path: Path) -> None:
+    arguments = ["distill", teacher_path, "-", "--output", tmp_path / "student", *SHORT]
+    result = CliRunner().invoke(app, list(map(str, arguments)), input="\n".join(TEXTS))
+    assert result.exit_code == 0, result.output
+    assert "Retention on held-out texts" in result.output

@@ -1,10 +1,12 @@
 """The readers: every kind of file, every kind of bad line, and whatever else people have on disk."""
 
+import csv
 import gzip
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 import spacy
@@ -47,6 +49,22 @@ def write_jsonl_gz(path: Path, texts: list[str]) -> None:
         file.writelines(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
 
 
+def write_csv(path: Path, texts: list[str]) -> None:
+    with path.open("w", encoding="utf8", newline="") as file:
+        write_rows(file, texts)
+
+
+def write_csv_gz(path: Path, texts: list[str]) -> None:
+    with gzip.open(path, "wt", encoding="utf8", newline="") as file:
+        write_rows(file, texts)
+
+
+def write_rows(file: IO[str], texts: list[str]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(["id", "text"])
+    writer.writerows(enumerate(texts))
+
+
 def write_txt(path: Path, texts: list[str]) -> None:
     path.write_text("\n".join(texts), encoding="utf8")
 
@@ -62,6 +80,8 @@ def write_doc_bin(path: Path, texts: list[str]) -> None:
 WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     ".jsonl": write_jsonl,
     ".jsonl.gz": write_jsonl_gz,
+    ".csv": write_csv,
+    ".csv.gz": write_csv_gz,
     ".txt": write_txt,
     ".txt.gz": write_txt_gz,
     ".spacy": write_doc_bin,
@@ -165,7 +185,7 @@ def test_a_folder_without_texts(tmp_path: Path) -> None:
     assert_refused(tmp_path, "TD103", *SUFFIXES)
 
 
-@pytest.mark.parametrize("name", ["texts.csv", "texts", "texts.gz", "texts.json"])
+@pytest.mark.parametrize("name", ["texts.tsv", "texts", "texts.gz", "texts.json"])
 def test_a_file_of_another_kind(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
     assert_refused(tmp_path / name, "TD104", *SUFFIXES)
@@ -205,6 +225,33 @@ def test_bad_lines_are_skipped_and_counted_when_asked_to(tmp_path: Path, caplog:
     assert len(messages) == 1
     assert "a.jsonl" in messages[0]
     assert "2 lines" in messages[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_another_column(name: str, tmp_path: Path) -> None:
+    if name == "a.csv":
+        (tmp_path / name).write_text('text,body\nno,"yes, ""all""\nof it"\nno,more\n')
+    else:
+        (tmp_path / name).write_text('{"text": "no", "body": "yes, \\"all\\"\\nof it"}\n{"body": "more"}\n')
+    assert list(read_texts(tmp_path, column="body")) == ['yes, "all"\nof it', "more"]
+
+
+def test_a_csv_file_without_the_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,body\n1,one\n")
+    assert_refused(tmp_path / "a.csv", "TD110", "'text'", "id, body", "--corpora.distill.column")
+    (tmp_path / "a.csv").write_text("")
+    assert_refused(tmp_path / "a.csv", "TD110", "none")
+
+
+def test_a_row_of_csv_that_is_too_short(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n1,one\n2\n3,three\n")
+    assert_refused(tmp_path / "a.csv", "TD106", "line 3")
+    assert read(tmp_path, skip_bad_lines=True) == ["one", "three"]
+
+
+def test_a_long_field_of_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n" + "x" * 200_000 + "\n")
+    assert [len(text) for text in read(tmp_path)] == [200_000]
 
 
 def test_skipping_every_line_leaves_nothing_to_learn_on(tmp_path: Path) -> None:
@@ -302,7 +349,7 @@ def test_any_bytes_give_texts_or_a_numbered_error(
         texts = read(path, skip_bad_lines=skip_bad_lines)
     except DistillationError as error:
         # Any other exception ends the test.
-        return assert_message(error, path, ("TD105", "TD106", "TD107", "TD108"))
+        return assert_message(error, path, ("TD105", "TD106", "TD107", "TD108", "TD110"))
     assert texts
     for text in texts:
         assert text.strip()

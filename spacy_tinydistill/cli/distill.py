@@ -1,5 +1,6 @@
 """`python -m spacy distill`."""
 
+import sys
 from pathlib import Path
 
 import typer
@@ -12,7 +13,7 @@ from ._util import numbered_errors
 def distill_cli(
     ctx: typer.Context,
     teacher: str = Arg(..., help="Teacher: a folder or an installed package; - for whichever the targets are of"),
-    config_path: Path = Arg(..., help="The student's config, with a [distillation] block"),
+    config_or_texts: str = Arg(..., help="The student's config; or texts, which need none: see --paths.distill"),
     output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
     targets: Path | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
@@ -22,6 +23,10 @@ def distill_cli(
 ) -> None:
     """Distil a student pipeline from a teacher pipeline.
 
+    CONFIG_OR_TEXTS is a config (.cfg) with a [distillation] block, or the texts to learn on: .jsonl, .csv, .txt,
+    .spacy, a folder of these, or - for one text a line on standard input. Without a config that of a tiny student is
+    written.
+
     Writes model-best, model-last, the config, what the teacher said and a checkpoint to the output folder. Any value
     of the config can be overridden on the command line, such as --paths.distill texts.jsonl or
     --distillation.max_steps 1000.
@@ -29,10 +34,15 @@ def distill_cli(
     from ..api import distill
 
     import_code(code_path)
+    is_config = config_or_texts.endswith(".cfg")
+    texts: list[str] | Path | None = None if is_config else Path(config_or_texts)
+    if config_or_texts == "-":
+        texts = [line.rstrip("\r\n") for line in sys.stdin]
     with numbered_errors():
         distill(
             teacher,
-            config=config_path,
+            texts,
+            config=config_or_texts if is_config else None,
             output=output_path,
             overrides=parse_config_overrides(ctx.args),
             targets=targets,

@@ -50,6 +50,7 @@ path = ${paths.distill}
 skip_bad_lines = false
 max_length = 500
 limit = 0
+column = "text"
 
 [corpora.gold]
 @readers = "spacy-tinydistill.GoldCorpus.v1"

@@ -11,7 +11,12 @@ from .recorder import annotate, load_teacher
 
 
 def teacher_corpus(
-    teacher: str, path: str | None, skip_bad_lines: bool = False, max_length: int = 500, limit: int = 0
+    teacher: str,
+    path: str | None,
+    skip_bad_lines: bool = False,
+    max_length: int = 500,
+    limit: int = 0,
+    column: str = "text",
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TeacherCorpus.v1`: hard labels for any spaCy pipeline, no other change.
 
@@ -23,8 +28,9 @@ def teacher_corpus(
         skip_bad_lines: Likewise.
         max_length: Likewise.
         limit: Likewise.
+        column: Likewise.
     """
-    read_text = text_corpus(path, skip_bad_lines, max_length, limit)
+    read_text = text_corpus(path, skip_bad_lines, max_length, limit, column)
     docs: list[Doc] = []
     annotated: list[bytes] = []
 
