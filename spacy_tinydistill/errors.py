@@ -32,7 +32,8 @@ MESSAGES: dict[str, str] = {
     "TD105": "{path}, line {line} is no JSON: {reason}. Correct the line, or set skip_bad_lines = true in the corpus's "
     "block to leave such lines out.",
     "TD106": "{path}, line {line} has no text: {found}. Expected a string in {column!r}. Correct the line, name "
-    "another column with --corpora.distill.column, or set skip_bad_lines = true in the corpus's block to leave such lines out.",
+    "another column with --corpora.distill.column, or set skip_bad_lines = true in the corpus's block to leave such "
+    "lines out.",
     "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
     "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it.",
     "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
