@@ -1,6 +1,7 @@
 """Parser and ner: the student walks through its own states, and the teacher scores the states it is in."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy
@@ -15,6 +16,9 @@ from ..teacher.targets import Arrays
 from .base import Lesson, TeachingRule, match_labels
 
 NUMPY_OPS = NumpyOps()
+
+# Into how many moves the way through a Doc is cut.
+PIECE = 10
 
 
 def transitions(temperature: float = 1.0) -> "Transitions":
@@ -80,9 +84,11 @@ class TransitionsLesson(Lesson):
         # The step model has a rate of its own, which `set_dropout_rate` does not reach: a tenth, unless it is 0.
         student.attrs["dropout_rate"] = dropout
         teacher = self.scorer.begin(docs, numpy.concatenate([arrays["vectors"] for arrays in targets]))
-        states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
+        states = self._walk(docs, student)
         loss = 0.0
-        while states:
+        for _ in range(PIECE):
+            if not states:
+                break
             scores, backprop = student.begin_update(states)
             gradient, step_loss = soft_cross_entropy(
                 _softmax(scores), self._to_student(teacher.predict(states), scores), temperature=self.temperature
@@ -94,6 +100,23 @@ class TransitionsLesson(Lesson):
         student.clear_memory()
         teacher.clear_memory()
         return loss
+
+    def _walk(self, docs: Sequence[Doc], student: ParserStepModel) -> list[Any]:
+        """Walk through the batch as the student would, and return the states at which each piece of the way begins.
+
+        A way is as long as its Doc, and steps of few states cost as much as steps of many: taken piece by piece, all
+        pieces at once, learning takes `PIECE` steps instead of one for each move of the longest Doc. spaCy's own
+        `update` cuts its way in the same manner.
+        """
+        pieces = []
+        states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
+        for move in count():
+            if not states:
+                return pieces
+            if move % PIECE == 0:
+                pieces += [state.copy() for state in states]
+            states = self.student.transition_states(states, student.predict(states))
+        return pieces
 
     def _to_student(self, teacher_scores: numpy.ndarray, student_scores: numpy.ndarray) -> Any:
         """Bring the teacher's probabilities into the student's order; an action it does not have gets 0."""
