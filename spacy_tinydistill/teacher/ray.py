@@ -71,7 +71,7 @@ def connect(address: str | None) -> Iterator[None]:
         return
     try:
         ray.init(address=address, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise DistillationError("TD621", address=address, reason=error) from error
     try:
         yield
@@ -159,7 +159,6 @@ class _Recorder:
     def __init__(self, worker: Worker, rules: Rules, store: str, expected: str) -> None:
         self.worker = worker
         self.rules = rules
-        self.store = store
         self.folder = Folder(store)
         self.expected = expected  # The teacher's fingerprint
 
