@@ -109,7 +109,8 @@ def test_a_teacher_in_memory(tmp_path):
 
 
 def test_a_cluster_that_is_not_there(teacher, tmp_path):
-    assert code_of(teacher, TEXTS, store=tmp_path / "store", address="nowhere") == "TD621"
+    for address in ("nowhere", "127.0.0.1:1"):
+        assert code_of(teacher, TEXTS, store=tmp_path / "store", address=address) == "TD621"
 
 
 def test_a_worker_that_finds_something_else(teacher, tmp_path):

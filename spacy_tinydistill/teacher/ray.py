@@ -6,6 +6,7 @@ place. So the corpus is never in the driver's memory, and a worker that was give
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -39,6 +40,8 @@ from .targets import Record
 # How many workers a shard may cost: one or two go with their machines, but a text can also be what kills them.
 MAX_TRIES = 3
 
+CONNECT_SECONDS = 10
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -69,7 +72,11 @@ def connect(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    host, _, port = (address or "").rpartition(":")
     try:
+        # Ray itself would try for minutes.
+        if port.isdigit() and "://" not in host:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         ray.init(address=address, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise DistillationError("TD621", address=address, reason=error) from error
