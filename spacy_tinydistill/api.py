@@ -3,7 +3,8 @@
 import random
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain, tee
@@ -15,6 +16,7 @@ from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
+from spacy.util import is_package
 from thinc.api import Config
 from tqdm import tqdm
 from wasabi import msg
@@ -30,12 +32,16 @@ from .run import LEARNED, Run, list_records, prepare, prepare_recorded
 from .student.meta import add_origin, plain_scores
 from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.profile import fingerprint
+from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import ask, record_store
-from .teacher.store import MANIFEST, Manifest, Store, StoreWriter, check_teacher
+from .teacher.store import MANIFEST, Folder, Manifest, Store, StoreWriter, check_teacher
 from .teacher.targets import Record, Role
 
 CONFIG_NAME = "config.cfg"
 DIR_TARGETS = "targets"
+
+# Where the teacher is asked: here, or on a Ray cluster.
+ENGINES = ("local", "ray")
 
 # What a run writes into its output folder.
 OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, DIR_TARGETS, CONFIG_NAME, loop.FILE_NAME)
@@ -66,7 +72,8 @@ def distill(
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
             one.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
-        targets: What `record_targets` recorded; by default the teacher is asked, once, and the record kept in `output`.
+        targets: What `record_targets` recorded, as a folder or a URL; by default the teacher is asked, once, and the
+            record kept in `output`.
         gpu_id: The GPU to run on; -1 for the CPU.
         resume: Go on with an interrupted run from what is in `output`.
         force: Replace an earlier run in `output`.
@@ -86,7 +93,7 @@ def distill(
     else:
         if config is None or texts is not None:
             raise DistillationError("TD615")
-        store = _open_store(Path(targets), teacher)
+        store = _open_store(targets, teacher)
         run = prepare_recorded(store, config, overrides or {}, gpu_id)
     student = run.student
     labels_known = run.labels_known
@@ -103,7 +110,8 @@ def distill(
         msg.divider("Asking the teacher")
         if force:
             clear_output(output_path)
-        store = _record(run, output_path / DIR_TARGETS)
+        _record(run, output_path / DIR_TARGETS)
+        store = Store(output_path / DIR_TARGETS)
     if not labels_known:
         lessons, strings = _start(run, list(_annotated_examples(store, run)))
     corpus = partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
@@ -143,6 +151,10 @@ def record_targets(
     overrides: dict[str, Any] | None = None,
     gpu_id: int = -1,
     force: bool = False,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int = 1,
+    code: str | Path | None = None,
 ) -> Manifest:
     """Ask a teacher about texts, once, and keep what it says on disk, for any number of students.
 
@@ -151,12 +163,17 @@ def record_targets(
     Args:
         teacher: The pipeline to learn from: an installed package, a folder, or loaded.
         texts: As for `distill`.
-        store: The folder to write; see `teacher.store`.
+        store: The folder to write, or a URL that fsspec knows; see `teacher.store`.
         config: The config of a student, which says what is recorded, and how; by default that which
             `student.config.student_config` writes. Its gold corpus and its dev data are recorded too.
         overrides: As for `distill`.
-        gpu_id: The GPU to run on; -1 for the CPU.
+        gpu_id: The GPU to run on; -1 for the CPU. On a cluster each worker has a GPU of its own, whatever its number.
         force: Replace what is in the folder.
+        engine: "local", or "ray" for as many machines as there are; these must all know the teacher and the store by
+            the same name.
+        address: The Ray cluster's, as `ray.init` takes it; without, Ray starts on this machine.
+        workers: How many teachers to load on the cluster.
+        code: A Python file with registered functions of yours, for the workers to import.
 
     Returns:
         What is in the store.
@@ -164,16 +181,34 @@ def record_targets(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
-    use_device(gpu_id)
-    path = Path(store)
-    _check_store_folder(path)
-    run = prepare(teacher, texts, config, overrides or {}, gpu_id)
-    if run.streams:
-        raise DistillationError("TD616")
-    msg.divider("Asking the teacher")
-    if force and path.exists():
-        shutil.rmtree(path)
-    return _record(run, path).manifest
+    if engine not in ENGINES:
+        raise DistillationError("TD620", engine=engine, known=", ".join(ENGINES))
+    folder = Folder(store)
+    _check_store_folder(folder)
+    with ExitStack() as stack:
+        if engine == "local":
+            use_device(gpu_id)
+        elif isinstance(teacher, Language):
+            raise DistillationError("TD622")
+        else:
+            stack.enter_context(connect(address))
+        # On a cluster it is the workers who need a GPU.
+        run = prepare(teacher, texts, config, overrides or {}, gpu_id if engine == "local" else -1)
+        if run.streams:
+            raise DistillationError("TD616")
+        msg.divider("Asking the teacher")
+        if force:
+            folder.remove()
+        if isinstance(teacher, Language) or engine == "local":
+            return _record(run, store)
+        worker = Worker(
+            # A folder is named from the root, as the workers are elsewhere.
+            teacher=str(teacher) if is_package(str(teacher)) else str(Path(teacher).absolute()),
+            code=Path(code).absolute() if code else None,
+            gpu=gpu_id >= 0,
+            gpu_allocator=run.training["gpu_allocator"],
+        )
+        return _record(run, store, partial(record_on_cluster, worker, workers))
 
 
 def check_output(path: Path, *, resume: bool, force: bool) -> None:
@@ -205,29 +240,36 @@ def clear_output(path: Path) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def _open_store(path: Path, teacher: str | Path | Language) -> Store:
+def _open_store(path: str | Path, teacher: str | Path | Language) -> Store:
     store = Store(path)
     if teacher != "-":
         check_teacher(path, store.manifest, fingerprint(teacher))
     return store
 
 
-def _check_store_folder(path: Path) -> None:
+def _check_store_folder(folder: Folder) -> None:
     """See that a folder is free, or a store."""
-    if path.is_file():
-        raise DistillationError("TD506", path=path)
-    found = sorted(item.name for item in path.iterdir()) if path.exists() else []
+    if folder.is_file():
+        raise DistillationError("TD506", path=folder.location)
+    found = folder.names()
     if found and MANIFEST not in found:
-        raise DistillationError("TD618", path=path, found=", ".join(found[:5]))
+        raise DistillationError("TD618", path=folder.location, found=", ".join(found[:5]))
 
 
-def _record(run: Run, path: Path) -> Store:
-    """Ask the teacher about all texts, or about those that an interrupted recording has left."""
+def _record(run: Run, path: str | Path, on_cluster: Callable[..., None] | None = None) -> Manifest:
+    """Ask the teacher about all texts, or about those that an interrupted recording has left.
+
+    Args:
+        run: What is to be asked.
+        path: The store.
+        on_cluster: In place of `record_store`, told who is asked.
+    """
     assert run.teacher is not None
+    ask = on_cluster or partial(record_store, run.teacher)
     total = len(run.corpora.dev) + (0 if run.streams else run.corpora.n_texts + len(run.corpora.gold))
     with StoreWriter(path, run.header) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
-        record_store(run.teacher, list_records(run), run.plan, writer, on_doc=bar.update)
-    return Store(path)
+        ask(list_records(run), run.plan, writer, on_doc=bar.update)
+    return writer.manifest
 
 
 def _start(run: Run, examples: list[Example]) -> tuple[dict[str, Lesson], list[str]]:

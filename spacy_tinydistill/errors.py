@@ -4,6 +4,9 @@ The hundreds say which part of the road speaks: 0 the config, 1 the text to lear
 together, 3 the distillation loop, 4 reports and benchmarks, 5 writing the student.
 """
 
+import copyreg
+from typing import Any
+
 MESSAGES: dict[str, str] = {
     # The config
     "TD001": "The config has no [distillation] block; it has {sections}. Write a complete one with `python -m spacy "
@@ -144,6 +147,21 @@ MESSAGES: dict[str, str] = {
     "out, and no dev corpus is given now. Give one with --paths.dev.",
     "TD618": "The folder {path} holds something else than recorded targets: {found}. Nothing was overwritten. Choose "
     "another folder.",
+    "TD619": "The engine ray needs Ray Data, which cannot be imported: {reason}. Install it on all machines of the "
+    'cluster, also here: pip install "spacy-tinydistill[ray]".',
+    "TD620": "There is no engine {engine!r}; the engines are {known}.",
+    "TD621": "No Ray cluster can be reached at {address!r}: {reason} Check the address, and that the cluster runs the "
+    "same versions of Ray and Python; without an address, Ray starts on this machine alone.",
+    "TD622": "Workers on a cluster load the teacher themselves, and this one is only in memory. Save it with "
+    "nlp.to_disk to a folder that each machine can read, and give the folder.",
+    "TD623": "The Ray cluster has no {slot} for a worker; it has {found}. Add a machine that has one, or ask for the "
+    "other kind with --gpu-id.",
+    "TD624": "The Ray cluster stopped before the texts were done: {reason}\nWhat was recorded is kept. Start the same "
+    "command again; it goes on where it stopped.",
+    "TD625": "A worker on the cluster finds another teacher by the name {name!r}: its fingerprint is {found}, and that "
+    "of the one here {expected}. Give all machines the same files, such as a folder that they share.",
+    "TD626": "{shard} was begun {tries} times, and each time its worker was gone before it was done. Perhaps there is "
+    "too little memory for a worker, or a text crashes the teacher; Ray's logs say how workers ended.",
 }
 
 
@@ -158,3 +176,7 @@ class DistillationError(ValueError):
     def __init__(self, code: str, **values: object) -> None:
         self.code = code
         super().__init__(f"[{code}] {MESSAGES[code].format(**values)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come out of another process as it went in: with the message made."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]

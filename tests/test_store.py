@@ -33,6 +33,8 @@ from spacy_tinydistill.teacher.store import (
     FORMAT_VERSION,
     HEADER,
     MANIFEST,
+    PENDING,
+    Folder,
     Header,
     Store,
     StoreWriter,
@@ -303,6 +305,45 @@ def test_a_killed_recording_goes_on(tmp_path):
 
 def count_shards(path: Path) -> int:
     return len(list(path.glob("shard-*.arrow")))
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_store_behind_a_url(teacher, texts, tmp_path, monkeypatch):
+    config = make_config(teacher, ["tagger"])
+    record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
+    url = "memory://bucket/store"
+    real = StoreWriter.add
+
+    def stop(self: StoreWriter, shard: store_module.Shard) -> None:
+        if len(self.manifest.shards) == 2:
+            raise Stopped
+        real(self, shard)
+
+    monkeypatch.setattr(StoreWriter, "add", stop)
+    with pytest.raises(Stopped):
+        record_targets(teacher, texts[:60], store=url, config=config)
+    monkeypatch.setattr(StoreWriter, "add", real)
+    manifest = record_targets(teacher, texts[:60], store=url, config=config)
+    assert read_manifest(url) == manifest == read_manifest(tmp_path / "store")
+    pairs = zip(Store(url).read(*Role), Store(tmp_path / "store").read(*Role), strict=True)
+    for one, other in pairs:
+        assert_same(one, other)
+    distil_quickly("-", None, tmp_path / "read", config, steps=2, targets=url)
+    folder = Folder(url)
+    folder.write(f"{PENDING}/part", b"x")
+    folder.move(f"{PENDING}/part", HEADER)
+    assert (PENDING in folder.names(), folder.read(HEADER)) == (False, b"x")
+    assert code_of(url) == "TD604"
+    record_targets(teacher, texts[:10], store=url, config=config, force=True)
+    assert Store(url).manifest.count(*Role) == 10
+    folder.remove()
+    folder.remove()
+    assert folder.names() == []
+    assert code_of(url) == "TD601"
+    folder.write("thesis.txt", b"years of work")
+    assert record_again(teacher, texts, url) == "TD618"
+    assert record_again(teacher, texts, f"{url}/thesis.txt") == "TD506"
+    assert record_again(teacher, texts, "no-such-thing://bucket/store") == "TD507"
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -15,7 +15,7 @@ def distill_cli(
     teacher: str = Arg(..., help="Teacher: a folder or an installed package; - for whichever the targets are of"),
     config_or_texts: str = Arg(..., help="The student's config; or texts, which need none: see --paths.distill"),
     output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
-    targets: Path | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
+    targets: str | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     resume: bool = Opt(False, "--resume", "-r", help="Go on with an interrupted run"),

@@ -108,7 +108,7 @@ class TransitionsLesson(Lesson):
         pieces at once, learning takes `PIECE` steps instead of one for each move of the longest Doc. spaCy's own
         `update` cuts its way in the same manner.
         """
-        pieces = []
+        pieces: list[Any] = []
         states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
         for move in count():
             if not states:

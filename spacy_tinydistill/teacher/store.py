@@ -5,6 +5,9 @@
       teacher.msgpack        the teacher without its weights, and what each rule needs of it
       shard-000000.arrow     Docs and targets, one row a Doc, `SHARD_WORDS` words or a little more
       shard-000001.arrow     ...
+      pending/               what a cluster is working on; gone when the store is complete
+
+A store is a folder, or, by its URL, anything that fsspec knows.
 
 A shard is an Arrow IPC file with one record batch, readable by anything that reads Arrow. A Doc's tokens are in
 `words`, `spaces` and `norms`; each array of a pipe's targets is a list column `PIPE/ARRAY`, flattened, with its shape
@@ -15,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +29,8 @@ import numpy
 import pyarrow as pa
 import srsly
 from filelock import FileLock, Timeout
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from ..errors import DistillationError
 from .profile import TeacherProfile
@@ -36,6 +42,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 HEADER = "teacher.msgpack"
 LOCK = ".lock"
+PENDING = "pending"
 
 # A shard is cut when it has so many words: large enough that files are few, small enough that what an interruption
 # costs, and a recorder's memory, is little.
@@ -109,18 +116,98 @@ class Manifest:
         return sum(shard.docs.get(role.name.lower(), 0) for shard in self.shards for role in roles)
 
 
+class Folder:
+    """Where a store is: a folder on this machine, or one behind a URL. Files are named as from within it."""
+
+    def __init__(self, location: str | Path) -> None:
+        """Find the folder, which need not be there.
+
+        Args:
+            location: A path, or a URL such as "s3://bucket/targets".
+
+        Raises:
+            DistillationError: TD507, nothing that is installed knows such a URL.
+        """
+        self.local: Path | None = None
+        if "://" not in str(location):
+            self.local = Path(location).absolute()
+        else:
+            try:
+                self._files, self._root = url_to_fs(str(location))
+            except (ValueError, ImportError) as error:
+                raise DistillationError("TD507", path=location, reason=error) from error
+            if isinstance(self._files, LocalFileSystem):
+                self.local = Path(self._root)
+        # The same for a process that is in another folder.
+        self.location = str(self.local or location)
+
+    def names(self) -> list[str]:
+        """List what is in the folder; nothing, where there is none."""
+        if self.local:
+            return sorted(item.name for item in self.local.iterdir()) if self.local.exists() else []
+        if not self._files.isdir(self._root):
+            return []
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in self._files.ls(self._root, detail=False))
+
+    def is_file(self, name: str = "") -> bool:
+        """Whether there is a file of that name and no link, or the folder itself is one."""
+        if self.local:
+            return (self.local / name).is_file() and not (self.local / name).is_symlink()
+        return self._files.isfile(self._remote(name))
+
+    def read(self, name: str) -> bytes:
+        """Read a whole file."""
+        return (self.local / name).read_bytes() if self.local else self._files.cat_file(self._remote(name))
+
+    def map(self, name: str) -> Any:
+        """Open a file for Arrow: mapped into memory, or, from elsewhere, read into it."""
+        return pa.memory_map(str(self.local / name)) if self.local else pa.BufferReader(self.read(name))
+
+    def hash(self, name: str) -> str:
+        """Compute a file's SHA-256."""
+        with (self.local / name).open("rb") if self.local else self._files.open(self._remote(name)) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file so that it appears whole or not at all."""
+        if self.local:
+            (self.local / name).parent.mkdir(exist_ok=True)
+            write_whole(self.local / name, data)
+        else:
+            self._files.pipe_file(self._remote(name), data)
+
+    def move(self, source: str, name: str) -> None:
+        """Give a file another name, in place of what had it."""
+        if self.local:
+            (self.local / source).replace(self.local / name)
+        else:
+            self._files.mv(self._remote(source), self._remote(name))
+
+    def remove(self, name: str = "") -> None:
+        """Remove a folder, if it is there: this one or one in it."""
+        if self.local:
+            if (self.local / name).exists():
+                shutil.rmtree(self.local / name)
+        elif self._files.exists(self._remote(name)):
+            self._files.rm(self._remote(name), recursive=True)
+
+    def _remote(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}".rstrip("/")
+
+
 class StoreWriter:
     """Writes a store, or goes on with one that was interrupted. One writer at a time: use it as a context."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: str | Path, header: Header) -> None:
         """Prepare to write.
 
         Args:
-            path: The folder; made where there is none.
+            path: The folder, or its URL; made where there is none. Only on this machine are other writers kept out.
             header: What to record. A store that was begun must have the same.
         """
         self.path = path
-        self._lock = FileLock(path / LOCK)
+        self.folder = Folder(path)
+        self._lock = FileLock(self.folder.local / LOCK) if self.folder.local else None
         self._header = header.to_bytes()
         self.manifest = Manifest(
             teacher={key: header.profile.meta.get(key) for key in ("lang", "name", "version")},
@@ -137,8 +224,9 @@ class StoreWriter:
                 TD606, somebody else is writing to it.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            if self.folder.local and self._lock:
+                self.folder.local.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise DistillationError("TD606", path=self.path) from None
         except OSError as error:
@@ -146,13 +234,14 @@ class StoreWriter:
         try:
             self._begin()
         except BaseException:
-            self._lock.release()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let go of the store."""
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
 
     def is_recorded(self, number: int, records: Sequence[Record]) -> bool:
         """Whether a shard is there already.
@@ -169,7 +258,7 @@ class StoreWriter:
     def write(self, number: int, records: Sequence[Record]) -> None:
         """Write the next shard: it appears whole or not at all."""
         data = to_arrow(records)
-        write_whole(self.path / shard_name(number), data)
+        self.folder.write(shard_name(number), data)
         self.add(describe_shard(number, records, data))
 
     def add(self, shard: Shard) -> None:
@@ -179,13 +268,14 @@ class StoreWriter:
 
     def finish(self) -> Manifest:
         """Say that the store is whole."""
+        self.folder.remove(PENDING)
         self.manifest = replace(self.manifest, complete=True)
         self._write_manifest()
         return self.manifest
 
     def _begin(self) -> None:
-        if not (self.path / MANIFEST).exists():
-            write_whole(self.path / HEADER, self._header)
+        if not self.folder.is_file(MANIFEST):
+            self.folder.write(HEADER, self._header)
             self._write_manifest()
             return
         found = read_manifest(self.path)
@@ -195,31 +285,32 @@ class StoreWriter:
         self.manifest = found
 
     def _write_manifest(self) -> None:
-        write_whole(self.path / MANIFEST, json.dumps(asdict(self.manifest), indent=1).encode())
+        self.folder.write(MANIFEST, json.dumps(asdict(self.manifest), indent=1).encode())
 
 
 class Store:
     """Reads a store. Nothing is kept in memory: shards are mapped and read as they are needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         """Open a store and see that every byte is as it was written.
 
         Args:
-            path: The folder.
+            path: The folder, or its URL.
 
         Raises:
             DistillationError: TD601, it is no store or a damaged one; TD602, of a newer version; TD604, a damaged
                 file; TD605, it is not complete.
         """
         self.path = path
+        self.folder = Folder(path)
         self.manifest = read_manifest(path)
         if not self.manifest.complete:
             raise DistillationError("TD605", path=path, shards=len(self.manifest.shards))
-        _check_file(path / HEADER, self.manifest.header)
+        self._check_file(HEADER, self.manifest.header)
         for shard in self.manifest.shards:
-            _check_file(path / shard.file, shard.sha256)
+            self._check_file(shard.file, shard.sha256)
         try:
-            self.header = Header.from_bytes((path / HEADER).read_bytes())
+            self.header = Header.from_bytes(self.folder.read(HEADER))
         except Exception as error:  # MessagePack of somebody else's making can break in any way
             raise DistillationError("TD601", path=path, reason=f"{HEADER} cannot be read ({error!r}).") from error
 
@@ -240,20 +331,28 @@ class Store:
             shuffle.shuffle(shards)
         width = 1 if shuffle is None else WINDOW_SHARDS
         for start in range(0, len(shards), width):
-            window = [_ShardReader(self.path / shard.file) for shard in shards[start : start + width]]
+            window = [_ShardReader(self.folder, shard.file) for shard in shards[start : start + width]]
             rows = [(reader, row) for reader in window for row in reader.rows_of(roles)]
             if shuffle is not None:
                 shuffle.shuffle(rows)
             for reader, row in rows:
                 yield reader.read(row)
 
+    def _check_file(self, name: str, expected: str) -> None:
+        path = f"{self.path}/{name}"
+        if not self.folder.is_file(name):
+            raise DistillationError("TD604", path=path, reason="it is not there, or a link.")
+        found = self.folder.hash(name)
+        if found != expected:
+            raise DistillationError("TD604", path=path, reason=f"its SHA-256 is {found}, expected {expected}.")
+
 
 class _ShardReader:
     """One shard, mapped into memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Folder, name: str) -> None:
         try:
-            with pa.ipc.open_file(pa.memory_map(str(path))) as file:
+            with pa.ipc.open_file(folder.map(name)) as file:
                 batch = file.get_batch(0)
             batch.validate(full=True)
             self.roles = batch["role"].to_numpy()
@@ -266,6 +365,7 @@ class _ShardReader:
             names = [name for name in batch.schema.names if "/" in name and not name.endswith(".shape")]
             self.arrays = {name: (_Rows(batch[name]), _Rows(batch[f"{name}.shape"])) for name in names}
         except (pa.ArrowException, KeyError, OSError, AttributeError, IndexError) as error:
+            path = f"{folder.location}/{name}"
             raise DistillationError("TD601", path=path, reason=f"it is no shard of targets ({error!r}).") from error
 
     def rows_of(self, roles: Iterable[Role]) -> list[int]:
@@ -378,17 +478,27 @@ def hash_tokens(records: Sequence[Record]) -> str:
     return total.hexdigest()
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_shard(folder: Folder, name: str) -> list[Record]:
+    """Read all of a shard: undo `to_arrow`.
+
+    Raises:
+        DistillationError: TD601, it is no shard.
+    """
+    reader = _ShardReader(folder, name)
+    return [reader.read(row) for row in range(len(reader.roles))]
+
+
+def read_manifest(path: str | Path) -> Manifest:
     """Read a store's manifest and see that it makes sense.
 
     Raises:
         DistillationError: TD601, it cannot be read or says what cannot be; TD602, it is of a newer version.
     """
-    file = path / MANIFEST
-    if not file.is_file():
+    folder = Folder(path)
+    if not folder.is_file(MANIFEST):
         raise DistillationError("TD601", path=path, reason=f"it has no {MANIFEST}.")
     try:
-        fields = json.loads(file.read_bytes())
+        fields = json.loads(folder.read(MANIFEST))
         version = fields["format_version"]
         shards = [Shard(**shard) for shard in fields.pop("shards")] if version == FORMAT_VERSION else []
         manifest = Manifest(**fields, shards=shards) if version == FORMAT_VERSION else None
@@ -403,7 +513,7 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def check_teacher(path: Path, manifest: Manifest, fingerprint: str) -> None:
+def check_teacher(path: str | Path, manifest: Manifest, fingerprint: str) -> None:
     """See that a store is of a teacher.
 
     Raises:
@@ -424,15 +534,6 @@ def write_whole(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-
-
-def _check_file(path: Path, expected: str) -> None:
-    if path.is_symlink() or not path.is_file():
-        raise DistillationError("TD604", path=path, reason="it is not there, or a link.")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise DistillationError("TD604", path=path, reason=f"its SHA-256 is {found}, expected {expected}.")
 
 
 def _sha256(data: bytes) -> str:
