@@ -20,6 +20,7 @@ from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_
 from .components.base import Lesson, pipes_of
 from .errors import DistillationError
 from .schemas import DistillationConfig
+from .signals import leave, stop_signals
 from .student.pipeline import save_student
 from .teacher.targets import Targets
 
@@ -84,6 +85,7 @@ def distill(
 
     Raises:
         DistillationError: TD301, a loss is not a number; TD302 or TD303, there is nothing to resume from.
+        KeyboardInterrupt, SystemExit: Somebody asked to stop; what was learned is in the checkpoint.
     """
     msg = Printer(no_print=True)
     optimizer = settings.optimizer
@@ -104,17 +106,22 @@ def distill(
     with student.select_pipes(disable=frozen):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
     try:
-        for _, info, is_best in steps:
-            if is_best is not None:
-                with student.select_pipes(disable=frozen):
-                    update_meta(training, student, info)
-                with student.use_params(optimizer.averages or {}):
-                    save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
-                    if is_best:
-                        save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
-                save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
-                info["output_path"] = str(output_path / DIR_MODEL_LAST)
-            log_step(info if is_best is not None else None)
+        with stop_signals() as stopped:
+            for _, info, is_best in steps:
+                if is_best is not None:
+                    with student.select_pipes(disable=frozen):
+                        update_meta(training, student, info)
+                    with student.use_params(optimizer.averages or {}):
+                        save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
+                        if is_best:
+                            save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
+                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    info["output_path"] = str(output_path / DIR_MODEL_LAST)
+                log_step(info if is_best is not None else None)
+                if (number := stopped()) is not None:
+                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    stdout.write(msg.warn(f"Stopped after step {progress.step}. Go on with --resume.") + "\n")
+                    leave(number)
     finally:
         finalize_logger()
     return max(score for score, _ in progress.results)

@@ -1,5 +1,10 @@
 """The loop: resumed runs, repeatable runs, runs that go wrong, and where each setting makes it stop."""
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy
@@ -11,8 +16,9 @@ from generator import make_docs
 from spacy.tokens import DocBin
 from spacy.util import registry
 from thinc.api import Model
+from tiny_teacher import make_teacher, write_texts
 
-from spacy_tinydistill import api
+from spacy_tinydistill import api, distill
 from spacy_tinydistill.components.span_labels import SpanLabels
 from spacy_tinydistill.components.text_labels import TextLabels, TextLabelsLesson
 from spacy_tinydistill.components.token_labels import TokenLabels
@@ -285,3 +291,46 @@ def test_nothing_is_overwritten(teacher, texts, tmp_path):
     with pytest.raises(DistillationError) as caught:
         api.distill(teacher, texts[:20], output=tmp_path)
     assert caught.value.code == "TD501"
+
+
+SIGNALLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from spacy.cli._util import app
+import spacy_tinydistill.cli.distill
+sys.argv = ["spacy", "distill", *{arguments!r}]
+app()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_asked_to_stop(tmp_path, number, code):
+    """Between two evaluations; resumed, it ends as if nobody had asked."""
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt")
+    settings = {
+        "distillation.max_steps": 400,
+        "training.eval_frequency": 350,
+        "distillation.batcher.size": 60,
+        "training.logger.progress_bar": "train",
+        "training.logger.console_output": True,
+    }
+    distill(tmp_path / "teacher", texts, output=tmp_path / "undisturbed", overrides=settings)
+    overrides = [part for key, value in settings.items() for part in (f"--{key}", json.dumps(value).strip('"'))]
+    arguments = [str(tmp_path / "teacher"), str(texts), "--output", str(tmp_path / "run"), *overrides]
+    script = SIGNALLED.format(tests=str(Path(__file__).parent), arguments=arguments)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    checkpoint = tmp_path / "run" / "checkpoint.msgpack"
+    # Written at step 0 for the first time.
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(number)
+    output = process.communicate()[0].decode()
+    assert process.returncode == code, output
+    assert "Go on with --resume" in output
+    step = srsly.msgpack_loads(checkpoint.read_bytes())["progress"]["step"]
+    assert 0 < step < 400
+    distill(tmp_path / "teacher", texts, output=tmp_path / "run", overrides=settings, resume=True)
+    assert files_of(tmp_path / "run" / "model-last") == files_of(tmp_path / "undisturbed" / "model-last")
