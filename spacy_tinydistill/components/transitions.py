@@ -1,6 +1,7 @@
 """Parser and ner: the student walks through its own states, and the teacher scores the states it is in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -15,6 +16,9 @@ from ..teacher.targets import Arrays
 from .base import Lesson, TeachingRule, match_labels
 
 NUMPY_OPS = NumpyOps()
+
+# So many states are learned from at once: one large matrix product in place of hundreds of small ones.
+LEARN_STATES = 2_000
 
 
 def transitions(temperature: float = 1.0) -> "Transitions":
@@ -80,19 +84,39 @@ class TransitionsLesson(Lesson):
         # The step model has a rate of its own, which `set_dropout_rate` does not reach: a tenth, unless it is 0.
         student.attrs["dropout_rate"] = dropout
         teacher = self.scorer.begin(docs, numpy.concatenate([arrays["vectors"] for arrays in targets]))
-        states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
-        loss = 0.0
-        while states:
-            scores, backprop = student.begin_update(states)
-            gradient, step_loss = soft_cross_entropy(
-                _softmax(scores), self._to_student(teacher.predict(states), scores), temperature=self.temperature
-            )
-            backprop(numpy.ascontiguousarray(gradient, dtype="float32"))
-            loss += step_loss
-            states = self.student.transition_states(states, scores)
+        loss = sum(self._learn(student, teacher, visited) for visited in self._walk(student, teacher, docs))
         backprop_vectors(docs)
         student.clear_memory()
         teacher.clear_memory()
+        return loss
+
+    def _walk(self, student: ParserStepModel, teacher: ParserStepModel, docs: Sequence[Doc]) -> Iterator["_Visited"]:
+        """Follow the student from state to state; yield many states at once, since weights stay as they are."""
+        is_dropping = student.attrs["has_upper"] and student.attrs["dropout_rate"] > 0
+        width = student.state2vec.nO
+        steps: list[_Visited] = []
+        n_visited = 0
+        states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
+        while states:
+            tokens = student.get_token_ids(states)
+            # The rate is spaCy's own, see `step_forward` in its parser_model.pyx.
+            mask = NUMPY_OPS.get_dropout_mask((len(states), width), 0.1) if is_dropping else None
+            steps.append(_Visited(tokens, teacher.get_token_ids(states), mask))
+            scores, _ = _score(student, tokens, mask, is_train=False)
+            states = self.student.transition_states(states, scores)
+            n_visited += len(tokens)
+            if not states or n_visited >= LEARN_STATES:
+                yield _Visited.concatenate(steps)
+                steps, n_visited = [], 0
+
+    def _learn(self, student: ParserStepModel, teacher: ParserStepModel, visited: "_Visited") -> float:
+        """Add the gradients of some states."""
+        scores, backprop = _score(student, visited.tokens, visited.mask, is_train=True)
+        teacher_scores, _ = _score(teacher, visited.teacher_tokens, None, is_train=False)
+        gradient, loss = soft_cross_entropy(
+            _softmax(scores), self._to_student(teacher_scores, scores), temperature=self.temperature
+        )
+        backprop(numpy.ascontiguousarray(gradient, dtype="float32"))
         return loss
 
     def _to_student(self, teacher_scores: numpy.ndarray, student_scores: numpy.ndarray) -> Any:
@@ -100,6 +124,57 @@ class TransitionsLesson(Lesson):
         probabilities = numpy.zeros_like(student_scores)
         probabilities[:, self.columns] = _softmax(teacher_scores)
         return probabilities
+
+
+@dataclass
+class _Visited:
+    """States that the student has been in, by what a step model reads of them."""
+
+    tokens: numpy.ndarray  # Shape (states, features of the student's step model), -1 where there is no token
+    teacher_tokens: numpy.ndarray  # Likewise of the teacher's
+    mask: numpy.ndarray | None  # Dropout, shape (states, hidden width)
+
+    @classmethod
+    def concatenate(cls, steps: Sequence["_Visited"]) -> "_Visited":
+        return cls(
+            numpy.concatenate([step.tokens for step in steps]),
+            numpy.concatenate([step.teacher_tokens for step in steps]),
+            numpy.concatenate([step.mask for step in steps]) if steps[0].mask is not None else None,
+        )
+
+
+def _score(
+    model: ParserStepModel, tokens: numpy.ndarray, mask: numpy.ndarray | None, *, is_train: bool
+) -> tuple[Any, Callable[[Any], None]]:
+    """Score states as spaCy's own `step_forward` does, but any number of them, and long after they were left.
+
+    Args:
+        model: The student's or the teacher's step model.
+        tokens: Which tokens of the batch each state reads, from `ParserStepModel.get_token_ids`.
+        mask: Dropout of the hidden layer.
+        is_train: Whether the second result will be called.
+
+    Returns:
+        Scores, shape (states, actions), and a callback for their gradient.
+    """
+    vectors, backprop_tokens = model.state2vec(tokens, is_train)
+    if model.attrs["has_upper"]:
+        if mask is not None:
+            vectors *= mask
+        scores, backprop_vectors = model.vec2scores(vectors, is_train)
+    else:
+        scores, backprop_vectors = NUMPY_OPS.asarray(vectors), lambda gradient: gradient
+    seen = model._class_mask
+    if not seen.all():
+        scores[:, seen == 0] = numpy.nanmin(scores)
+
+    def backprop(gradient: Any) -> None:
+        d_vectors = backprop_vectors(gradient * seen)
+        if mask is not None:
+            d_vectors *= mask
+        model.backprop_step(tokens, d_vectors, backprop_tokens)
+
+    return scores, backprop
 
 
 class _StepScorer:
