@@ -18,19 +18,18 @@ import numpy
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import create_train_batches, train_while_improving
-from spacy.util import load_config
 from thinc.api import Config, Model
 
 from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill.components.base import Lesson, pipes_of
 from spacy_tinydistill.loop import Progress, distill_while_improving
 from spacy_tinydistill.report.worker import peak_memory
-from spacy_tinydistill.run import Run, prepare
+from spacy_tinydistill.run import Run, prepare, read_config
 from spacy_tinydistill.schemas import DistillationConfig, read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons, start_lessons
 from spacy_tinydistill.teacher.profile import profile_teacher
-from spacy_tinydistill.teacher.recorder import load_teacher, record_store
+from spacy_tinydistill.teacher.recorder import record_store
 from spacy_tinydistill.teacher.store import Store, StoreWriter
 from spacy_tinydistill.teacher.targets import Record, Role
 
@@ -117,7 +116,9 @@ def train_with_spacy(run: Run, annotated: Sequence[bytes]) -> list[float]:
         annotated: The Docs, from `annotated_bytes`.
     """
     student, settings, _ = _new_student(run)
-    references = [Record(Role.TEXT, 0, [], [], {}, annotated=data).make_annotated_doc(student.vocab) for data in annotated]
+    references = [
+        Record(Role.TEXT, 0, [], [], {}, annotated=data).make_annotated_doc(student.vocab) for data in annotated
+    ]
     examples = [Example(Record.from_doc(doc).make_doc(student.vocab), doc) for doc in references]
     steps = train_while_improving(
         student,
@@ -151,7 +152,7 @@ def _epoch_seconds(steps: Iterator[tuple[Any, dict[str, Any], Any]]) -> list[flo
     return [times[epoch] - times[epoch - 1] for epoch in range(len(times) - 1)]
 
 
-def write_config(teacher: Language, path: Path, *, size: str, pipes: Sequence[str], epochs: int) -> Path:
+def write_config(teacher: Language, path: Path, *, pipes: Sequence[str], epochs: int, size: str = "tiny") -> Path:
     """Write a student's config that trains for some epochs and evaluates no more than it must."""
     config = student_config(teacher, size=size, pipeline=list(pipes))
     config["distillation"] |= {"max_epochs": epochs, "max_steps": FAR_AWAY}
@@ -164,7 +165,7 @@ def write_config(teacher: Language, path: Path, *, size: str, pipes: Sequence[st
 def make_random_teacher(teacher: Language, path: Path, *, config: Path) -> Path:
     """Write a pipeline of a student's architecture with the teacher's labels and random weights."""
     profile = profile_teacher(teacher)
-    nlp = make_student(load_config(config), profile)
+    nlp = make_student(read_config(config, {}), profile)
     plan = plan_lessons(nlp, teacher, read_distillation_config(Config(nlp.config)))
     docs = [nlp.make_doc(text) for text in ("This is a text.", "So is this one.")]
     initialize_student(nlp, profile, plan, [Example(doc, doc) for doc in docs])
