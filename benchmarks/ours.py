@@ -123,7 +123,8 @@ def train_with_spacy(run: Run, annotated: Sequence[bytes]) -> list[float]:
     steps = train_while_improving(
         student,
         settings.optimizer,
-        create_train_batches(student, lambda _: examples, settings.batcher, settings.max_epochs),
+        # Typed as if it took one Example a batch.
+        create_train_batches(student, lambda _: examples, settings.batcher, settings.max_epochs),  # type: ignore[arg-type]
         lambda: NO_SCORE,
         dropout=settings.dropout,
         eval_frequency=run.training["eval_frequency"],

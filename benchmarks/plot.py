@@ -7,8 +7,8 @@ import matplotlib
 
 matplotlib.use("agg")
 
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
+from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 
 def draw(source: Path, path: Path) -> None:

@@ -57,7 +57,7 @@ def distill(
     initialize: dict[str, Any] = {name: {"labels": _file_of_labels(path)} for name, path in labels.items()}
     if transformer:
         teacher = with_curated_transformer(teacher, transformer)
-        initialize["transformer"] = {"piece_loader": _file_of_pieces(transformer)}
+        initialize["transformer"] = {"piecer_loader": _file_of_pieces(transformer)}
     teacher_nlp = make_pipeline(teacher, initialize)
     randomize(teacher_nlp)
     student_nlp = make_pipeline(student, initialize)

@@ -26,7 +26,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import count
+from functools import partial
+from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -38,7 +39,7 @@ import srsly
 import typer
 from plot import draw
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import DocBin
 from wasabi import msg, table
 
 from spacy_tinydistill.components.base import pipes_of
@@ -46,7 +47,6 @@ from spacy_tinydistill.corpus import make_examples, read_texts
 from spacy_tinydistill.report.machine import describe_machine, installed_versions
 from spacy_tinydistill.run import Run, prepare, read_config
 from spacy_tinydistill.teacher.recorder import annotate, load_teacher
-from spacy_tinydistill.teacher.store import Store
 from spacy_tinydistill.teacher.targets import Record
 
 # What the two sides of part c both have, and what is quick to run in part d.
@@ -182,8 +182,8 @@ def compare_with_v4(
             our_job = {"do": "epochs", "teacher": path, "config": str(config), "texts": str(texts)}
             our_job["store"] = str(room / f"epochs-{next(numbers)}")
             turns: dict[str, Callable[[], dict[str, Any]]] = {
-                "ours": lambda our_job=our_job: _run(sys.executable, "ours.py", our_job, room),
-                "spaCy v4": lambda job=job: _run(python, "spacy_v4.py", job, room),
+                "ours": partial(_run, sys.executable, "ours.py", our_job, room),
+                "spaCy v4": partial(_run, python, "spacy_v4.py", job, room),
             }
             for side in _in_turn(turns, turn):
                 answers[side].append(turns[side]())
@@ -272,15 +272,16 @@ def _summarize(part: str, title: str, seconds: dict[str, list[float]], words: in
     rates = {name: [words / s for s in runs] for name, runs in seconds.items()}
     ours_name, other_name = rates
     ratios = [a / b for a, b in zip(rates[ours_name], rates[other_name], strict=True)]
+    ratio = _spread(ratios)
     summary = {
         "part": part,
         "title": title,
         "words": words,
         "words_per_second": {name: _spread(runs) for name, runs in rates.items()},
-        "ratio": _spread(ratios),
+        "ratio": ratio,
     }
     rows = [(name, *(f"{_spread(runs)[key]:,.0f}" for key in ("median", "min", "max"))) for name, runs in rates.items()]
-    rows.append(("ratio", *(f"{summary['ratio'][key]:.2f}" for key in ("median", "min", "max"))))
+    rows.append(("ratio", *(f"{ratio[key]:.2f}" for key in ("median", "min", "max"))))
     header = (f"{title}, words/s", "median", "min", "max")
     print(table(rows, header=header, divider=True, aligns=("l", "r", "r", "r")), flush=True)
     return summary
@@ -297,7 +298,7 @@ def _trend(runs: list[dict[str, Any]]) -> dict[str, Any]:
     start = runs[1] if len(runs) > 2 else runs[0]
     trend: dict[str, Any] = {"memory_growth": runs[-1]["peak_memory"] - start["peak_memory"]}
     # Between two sizes the price of starting falls out.
-    pairs = zip(runs, runs[1:], strict=False)
+    pairs = pairwise(runs)
     trend["seconds_per_million_words"] = [
         (b["seconds"] - a["seconds"]) / (b["words"] - a["words"]) * 1e6 for a, b in pairs
     ]
@@ -322,7 +323,7 @@ def _run(python: str, script: str, job: dict[str, Any], room: Path) -> dict[str,
     path = room / "job.json"
     srsly.write_json(path, job)
     command = [python, str(Path(__file__).with_name(script)), str(path)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         msg.fail(f"{script} stopped with {result.returncode}", result.stderr[-3000:], exits=1)
     return json.loads(result.stdout.splitlines()[-1])
