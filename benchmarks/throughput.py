@@ -21,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAY
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -89,7 +90,8 @@ def main(
     with TemporaryDirectory(dir=output) as folder:
         room = Path(folder)
         if set(chosen) & {"a", "b", "c"}:
-            sample = write_texts(nlp, texts, room / "texts.jsonl", words)
+            sample = room / "texts.jsonl"
+            write_texts(nlp, texts, sample, words)
             run = prepare(nlp, sample, ours.write_config(nlp, room / "one.cfg", pipes=nlp.pipe_names, epochs=1), {}, -1)
             records = ours.list_texts(run)
             report["documents"], report["words"] = len(records), sum(map(len, records))
@@ -224,25 +226,25 @@ def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int]) -> 
     config = ours.write_config(nlp, room / "nano.cfg", pipes=pipes, epochs=1, size="nano")
     teacher = ours.make_random_teacher(nlp, room / "nano", config=config)
     dev = room / "dev.spacy"
-    fast = load_teacher(teacher)
-    sample = read_texts(write_texts(nlp, texts, room / "dev.jsonl", FEW_WORDS))
-    DocBin(docs=fast.pipe(list(sample))).to_disk(dev)
+    write_texts(nlp, texts, room / "dev.jsonl", FEW_WORDS)
+    DocBin(docs=load_teacher(teacher).pipe(list(read_texts(room / "dev.jsonl")))).to_disk(dev)
     rows: dict[str, list[dict[str, Any]]] = {"recording": [], "training": []}
     for size in sizes:
-        text = write_texts(nlp, texts, room / f"{size}.jsonl", size)
+        text = room / f"{size}.jsonl"
+        n_words = write_texts(nlp, texts, text, size)
         shared = {"config": str(config), "store": str(room / f"{size}"), "dev": str(dev)}
-        job = {"do": "record", "teacher": str(teacher), "texts": str(text), **shared}
-        rows["recording"].append(_run(sys.executable, "ours.py", job, room))
-        rows["training"].append(
-            _run(sys.executable, "ours.py", {"do": "distill", "output": str(room / f"{size}-student"), **shared}, room)
-        )
+        recording = {"do": "record", "teacher": str(teacher), "texts": str(text), **shared}
+        training = {"do": "distill", "output": str(room / f"{size}-student"), **shared}
+        for what, job in (("recording", recording), ("training", training)):
+            rows[what].append({"words": n_words, **_run(sys.executable, "ours.py", job, room)})
+        shutil.rmtree(room / f"{size}")
     growth = {what: {"runs": runs, **_trend(runs)} for what, runs in rows.items()}
     _print_growth(growth)
     return {"teacher": f"random CNN, size nano: {', '.join(pipes)}", "texts": str(texts), **growth}
 
 
-def write_texts(nlp: Language, source: Path, path: Path, words: int) -> Path:
-    """Write texts with so many words in all, or a few more; where there are not as many, they are repeated."""
+def write_texts(nlp: Language, source: Path, path: Path, words: int) -> int:
+    """Write texts with so many words in all, or a few more, and count them; where they are too few, they come again."""
     total = 0
     with path.open("w", encoding="utf8") as file:
         while total < words:
@@ -251,7 +253,7 @@ def write_texts(nlp: Language, source: Path, path: Path, words: int) -> Path:
                 file.write(json.dumps({"text": text}) + "\n")
                 if total >= words:
                     break
-    return path
+    return total
 
 
 def _compare(part: str, title: str, sides: dict[str, Callable[[], float]], words: int, repeats: int) -> dict[str, Any]:
