@@ -35,7 +35,7 @@ def main() -> None:
             # maxlen 0 consumes the stream and keeps no Doc, as a program that writes results out would.
             deque(nlp.pipe(held), maxlen=0)
         elif request["do"] == "memory":
-            answer["peak_memory"] = _peak_memory()
+            answer["peak_memory"] = peak_memory()
         answers.write(json.dumps(answer) + "\n")
 
 
@@ -54,7 +54,7 @@ def _load(pipeline: str, threads: int, gpu_id: int, code: str | None) -> tuple[A
     return nlp, seconds
 
 
-def _peak_memory() -> int | None:
+def peak_memory() -> int | None:
     """Bytes of the highest resident set so far; None where the system does not tell (Windows).
 
     Not `ru_maxrss` on Linux: a process inherits it from the one that started it, so that a small pipeline

@@ -9,7 +9,9 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training.batchers import minibatch_by_words
 from spacy.util import minibatch
+from thinc.api import NumpyOps, get_current_ops
 
 from ..components.annotations import harden_all
 from ..components.base import Reads, TeachingRule, pipes_of
@@ -22,6 +24,9 @@ Rules = dict[str, tuple[str, TeachingRule]]
 
 # Docs are sorted by length within so many words, so that a transformer's batches hold little padding.
 WINDOW_WORDS = 20_000
+
+# A batch of so many words stays in a CPU's caches, and holds less padding than a larger one.
+BATCH_WORDS = 1_000
 
 
 def load_teacher(name: str | Path) -> Language:
@@ -118,9 +123,8 @@ def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[
     """
     pipes = _needed_pipes(teacher, rules)
     for window in _windows(records):
-        by_length = sorted(range(len(window)), key=lambda i: len(window[i]))
         said: dict[int, Targets] = {}
-        for indices in minibatch(by_length, teacher.batch_size):
+        for indices in _batches([len(item) for item in window], teacher.batch_size):
             docs = [window[i].make_doc(teacher.vocab) for i in indices]
             said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
         yield from (said[i] for i in range(len(window)))
@@ -155,6 +159,15 @@ def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
             window, words = [], 0
     if window:
         yield window
+
+
+def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
+    """Batch the indices of Docs of like length: on a GPU so many Docs at once, on a CPU so many words."""
+    by_length = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if isinstance(get_current_ops(), NumpyOps):
+        yield from minibatch_by_words(by_length, BATCH_WORDS, get_length=lambda i: lengths[i])
+    else:
+        yield from minibatch(by_length, batch_size)
 
 
 def _needed_pipes(teacher: Language, rules: Rules) -> list[tuple[str, Any, bool]]:
