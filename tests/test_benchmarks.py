@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ THROUGHPUT = Path(__file__).parents[1] / "benchmarks" / "throughput.py"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs the extra [bench]")
 def test_throughput_has_both_sides(tmp_path):
     make_teacher().to_disk(tmp_path / "teacher")
     texts = write_texts(tmp_path / "texts.txt")
