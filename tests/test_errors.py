@@ -376,9 +376,9 @@ def folder_without_texts(world: World) -> None:
     world.args = ["--paths.distill", str(world.folder / "empty")]
 
 
-@mistake("TD104", "texts.csv", ".jsonl")
+@mistake("TD104", "texts.tsv", ".jsonl")
 def texts_of_another_kind(world: World) -> None:
-    world.args = ["--paths.distill", str(write_texts(world.folder / "texts.csv"))]
+    world.args = ["--paths.distill", str(write_texts(world.folder / "texts.tsv"))]
 
 
 @mistake("TD104", "dev.txt", ".spacy")
