@@ -13,7 +13,7 @@ from typing import IO, Any
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import create_before_to_disk_callback, subdivide_batch, update_meta
-from thinc.api import Model
+from thinc.api import Model, fix_random_seed
 from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
@@ -179,6 +179,9 @@ def distill_while_improving(
         pass
     if progress.random_state:
         set_random_state(progress.random_state)
+    else:
+        # A teacher may have drawn random numbers since the student was made, or nobody asked it: no matter.
+        fix_random_seed(training["seed"] or 0)
     for (epoch, batch), is_last in _mark_last(batches):
         progress.step += 1
         progress.epoch = epoch
