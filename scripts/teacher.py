@@ -6,8 +6,10 @@ from pathlib import Path
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from spacy.cli.train import train
-from spacy.util import get_package_path, is_package
 from wasabi import msg
+
+from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.teacher.profile import find_pipeline
 
 
 def main(
@@ -22,24 +24,17 @@ def main(
     if best.is_symlink():
         best.unlink()
     if ready:
+        try:
+            folder = find_pipeline(ready).resolve()
+        except DistillationError as error:
+            msg.fail(str(error), exits=1)
         shutil.rmtree(best, ignore_errors=True)
         output.mkdir(parents=True, exist_ok=True)
-        best.symlink_to(find_pipeline(ready), target_is_directory=True)
+        best.symlink_to(folder, target_is_directory=True)
         msg.good(f"The teacher is {ready}")
     else:
         setup_gpu(gpu_id)
         train(config, output, use_gpu=gpu_id, overrides=parse_config_overrides(ctx.args))
-
-
-def find_pipeline(name: str) -> Path:
-    """Return the folder of a pipeline on disk or in an installed package."""
-    root = get_package_path(name) if is_package(name) else Path(name).resolve()
-    for config in sorted(root.glob("config.cfg")) or sorted(root.glob("*/config.cfg")):
-        return config.parent
-    msg.fail(
-        f"There is no pipeline at {root}.", "Expected a folder with a config.cfg, or the name of a package.", exits=1
-    )
-    raise typer.Exit(1)
 
 
 app = typer.Typer(add_completion=False)

@@ -27,6 +27,7 @@ from .components.annotations import Annotations, read_annotated
 from .components.base import Lesson
 from .device import use_device
 from .errors import DistillationError
+from .files import Folder
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
 from .run import LEARNED, Run, list_records, prepare, prepare_recorded
 from .student.meta import add_origin, plain_scores
@@ -34,7 +35,7 @@ from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.profile import fingerprint
 from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import ask, record_store
-from .teacher.store import MANIFEST, Folder, Manifest, Store, StoreWriter, check_teacher
+from .teacher.store import MANIFEST, Manifest, Store, StoreWriter, check_teacher
 from .teacher.targets import Record, Role
 
 CONFIG_NAME = "config.cfg"
@@ -100,6 +101,7 @@ def distill(
     if labels_known:
         lessons, strings = _start(run, run.corpora.sample[:INITIALIZE_SAMPLE])
     checkpoint = output_path / loop.FILE_NAME
+    goes_on = resume
     # A run that was interrupted while the teacher was asked has none yet.
     resume = resume and checkpoint.exists()
     if resume and labels_known:
@@ -108,7 +110,7 @@ def distill(
 
     if store is None:
         msg.divider("Asking the teacher")
-        if force:
+        if force and not goes_on:
             clear_output(output_path)
         _record(run, output_path / DIR_TARGETS)
         store = Store(output_path / DIR_TARGETS)

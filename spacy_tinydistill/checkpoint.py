@@ -1,6 +1,5 @@
 """Save a run's whole state, so that a killed run goes on as if nothing had happened; no pickle."""
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from thinc.api import Model, Optimizer
 
 from .components.base import pipes_of
 from .errors import DistillationError
+from .files import write_whole
 
 FILE_NAME = "checkpoint.msgpack"
 
@@ -48,12 +48,7 @@ def save_checkpoint(path: Path, student: Language, optimizer: Optimizer, progres
         "random": get_random_state(),
         "progress": progress,
     }
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(srsly.msgpack_dumps(state))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_whole(path, srsly.msgpack_dumps(state))
 
 
 def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict[str, Any]:

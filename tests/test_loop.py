@@ -293,6 +293,14 @@ def test_nothing_is_overwritten(teacher, texts, tmp_path):
     assert caught.value.code == "TD501"
 
 
+def test_resume_keeps_what_it_goes_on_from_also_with_force(teacher, texts, tmp_path):
+    config = make_config(teacher, ["textcat"])
+    distil_quickly(teacher, texts[:20], tmp_path, config, steps=2)
+    more = {"distillation.max_steps": 3, "training.eval_frequency": 10_000}
+    distill(teacher, texts[:20], output=tmp_path, config=config, overrides=more, resume=True, force=True)
+    assert srsly.msgpack_loads((tmp_path / "checkpoint.msgpack").read_bytes())["progress"]["step"] == 3
+
+
 SIGNALLED = """
 import sys
 sys.path.insert(0, {tests!r})

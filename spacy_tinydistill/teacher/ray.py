@@ -22,11 +22,11 @@ from thinc.api import set_gpu_allocator
 
 from ..device import use_device
 from ..errors import DistillationError
+from ..files import Folder
 from .profile import fingerprint
 from .recorder import Rules, load_teacher, record
 from .store import (
     PENDING,
-    Folder,
     Shard,
     StoreWriter,
     cut_shards,
