@@ -13,6 +13,7 @@ from spacy.training import Example
 from spacy.util import filter_spans
 
 from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.components.token_labels import TokenLabels
 from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.errors import DistillationError
@@ -144,28 +145,69 @@ def test_unnormalized_scores_are_normalized_to_record(teacher):
     assert (tagger.model.predict(docs)[0] == raw[0]).all()
 
 
-@pytest.mark.parametrize("use_upper", [True, False])
+STEP_MODELS = [{}, {"use_upper": False}, {"extra_state_tokens": True}, {"maxout_pieces": 1}]
+
+
+@pytest.mark.parametrize("model", STEP_MODELS[:-1])
 @pytest.mark.parametrize("name", ["parser", "ner"])
-def test_the_recorded_step_model_scores_as_the_teacher(teacher, texts, name, use_upper):
-    # Random weights do as well for comparing scores.
-    nlp = teacher if use_upper else initialized_student(teacher, [name], model={"use_upper": False})
-    pipe = nlp.get_pipe(name)
-    docs = [nlp.make_doc(text) for text in texts[:5]]
-    rule = Transitions(temperature=1.0)
-    lesson = rule.start(pipe, name, rule.describe(pipe))
-    recorded = [arrays["vectors"] for arrays in rule.record(pipe, docs)]
-    remade = lesson.scorer.begin(docs, pipe.model.ops.xp.concatenate(recorded))
-    original = pipe.model.predict(docs)
+def test_states_are_scored_as_by_spacy(teacher, texts, name, model):
+    pipe, layers = random_step_model(teacher, name, model)
+    docs = [teacher.make_doc(text) for text in texts[:5]]
+    spacys = pipe.model.predict(docs)
+    ours = StepModel(layers, spacys.tokvecs)
+    remade = StepModel(StepLayers.from_description(layers.describe()), spacys.tokvecs)
     states = pipe.moves.init_batch(docs)
     n_steps = 0
     while states:
-        expected = original.predict(states)
-        found = remade.predict(states)
-        # As far as half precision goes.
-        numpy.testing.assert_allclose(found, expected, atol=0.01 * numpy.ptp(expected))
+        expected = spacys.predict(states)
+        ids = ours.token_ids(states)
+        for found in (ours.predict(ids), ours.begin_update(ids, dropout=0.0)[0], remade.predict(ids)):
+            numpy.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
         states = pipe.transition_states(states, expected)
         n_steps += 1
     assert n_steps >= max(len(doc) for doc in docs)
+
+
+@pytest.mark.parametrize("model", STEP_MODELS)
+@pytest.mark.parametrize("name", ["parser", "ner"])
+def test_a_walk_ends_where_spacys_does(teacher, texts, name, model):
+    pipe, layers = random_step_model(teacher, name, model)
+    annotated = {}
+    for who in ("spaCy", "we"):
+        docs = [teacher.make_doc(text) for text in texts[:5]]
+        if who == "spaCy":
+            ends = pipe.predict(docs)
+        else:
+            ends = states = pipe.moves.init_batch(docs)
+            ours = StepModel(layers, pipe.model.get_ref("tok2vec").predict(docs))
+            while states:
+                states = pipe.transition_states(states, ours.predict(ours.token_ids(states)))
+        pipe.set_annotations(docs, ends)
+        annotated[who] = [[(t.dep_, t.head.i, t.is_sent_start, t.ent_type_, t.ent_iob_) for t in doc] for doc in docs]
+    assert annotated["spaCy"] == annotated["we"]
+
+
+def random_step_model(teacher, name, model):
+    """A pipe with random weights, which does for comparing scores, and its layers; one action is unseen."""
+    pipe = initialized_student(teacher, [name], model=model).get_pipe(name)
+    randomize(pipe.model, numpy.random.default_rng(0))
+    pipe.model.attrs["unseen_classes"].add(1)
+    return pipe, StepLayers.of(pipe.model)
+
+
+@pytest.mark.parametrize("name", ["parser", "ner"])
+def test_half_precision_leaves_the_teachers_scores_as_they_are(teacher, texts, name):
+    pipe = teacher.get_pipe(name)
+    docs = [teacher.make_doc(text) for text in texts[:5]]
+    recorded = numpy.concatenate([arrays["vectors"] for arrays in Transitions(temperature=1.0).record(pipe, docs)])
+    original = pipe.model.predict(docs)
+    remade = StepModel(StepLayers.of(pipe.model), recorded.astype("float32"))
+    states = pipe.moves.init_batch(docs)
+    while states:
+        expected = original.predict(states)
+        found = remade.predict(remade.token_ids(states))
+        numpy.testing.assert_allclose(found, expected, atol=0.01 * numpy.ptp(expected))
+        states = pipe.transition_states(states, expected)
 
 
 def gradient_of(encoder):
