@@ -18,6 +18,7 @@ from thinc.util import has_cupy_gpu
 from spacy_tinydistill.components.base import choose_rule
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.pipeline import plan_lessons
+from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast
 from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.teacher.targets import Record
 
@@ -138,6 +139,32 @@ def test_what_is_recorded(transformer_teacher, texts):
                 assert array.dtype == (numpy.uint16 if key == "labels" else numpy.float16)
                 if key != "labels":
                     numpy.testing.assert_allclose(array, alone[name][key], atol=0.01)
+
+
+def test_bfloat16(transformer_teacher, texts):
+    """On the CPU, which has it too: the layers calculate in it, what they hand on is float32, and it ends again."""
+    (module,) = _pytorch_modules(transformer_teacher)
+    seen = []
+
+    def watch(layer, args, output) -> None:
+        seen.append(str(output.dtype))
+
+    linear = next(layer for layer in module.modules() if type(layer).__name__ == "Linear")
+    handle = linear.register_forward_hook(watch)
+    docs = [transformer_teacher.make_doc(text) for text in texts[:5]]
+
+    def ask_the_tagger():
+        encoded = list(transformer_teacher.get_pipe("transformer").pipe([doc.copy() for doc in docs]))
+        return numpy.concatenate(transformer_teacher.get_pipe("tagger").model.predict(encoded))
+
+    exact = ask_the_tagger()
+    with autocast(module, "cpu"):
+        near = ask_the_tagger()
+    assert set(seen) == {"torch.float32", "torch.bfloat16"}
+    assert near.dtype == numpy.float32
+    assert 0 < abs(near - exact).max() < 0.05 * numpy.ptp(exact)
+    assert (ask_the_tagger() == exact).all()
+    handle.remove()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from thinc.api import NumpyOps, get_current_ops
 from ..components.annotations import harden_all
 from ..components.base import Reads, TeachingRule, pipes_of
 from ..errors import DistillationError
+from .precision import fastest_precision
 from .store import StoreWriter, cut_shards
 from .targets import Record, Role, Targets, annotated_bytes
 
@@ -124,9 +125,10 @@ def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[
     pipes = _needed_pipes(teacher, rules)
     for window in _windows(records):
         said: dict[int, Targets] = {}
-        for indices in _batches([len(item) for item in window], teacher.batch_size):
-            docs = [window[i].make_doc(teacher.vocab) for i in indices]
-            said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
+        with fastest_precision(teacher):
+            for indices in _batches([len(item) for item in window], teacher.batch_size):
+                docs = [window[i].make_doc(teacher.vocab) for i in indices]
+                said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
         yield from (said[i] for i in range(len(window)))
 
 
