@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy
 from spacy.ml._precomputable_affine import PrecomputableAffine
 from spacy.ml.parser_model import ParserStepModel
-from thinc.api import Linear, Model, NumpyOps, Ops
+from thinc.api import Linear, Model, NumpyOps
 
-NUMPY_OPS = NumpyOps()
+# Typed as Any: Thinc's types tell arrays apart by their dimensions.
+NUMPY_OPS: Any = NumpyOps()
 
 # spaCy's rate between the step model's two layers, whatever the dropout elsewhere, unless that is 0.
 DROPOUT = 0.1
@@ -20,10 +21,8 @@ DROPOUT = 0.1
 class StepLayers:
     """The layers of a parser's or ner's step model, and what it never says."""
 
-    lower: Model  # spaCy's PrecomputableAffine
-    upper: (
-        Model | None
-    )  # From hidden vectors to scores, on the CPU; where there is none, the lower one gives the scores
+    lower: Any  # spaCy's PrecomputableAffine
+    upper: Any  # From hidden vectors to scores, on the CPU; None where the lower one gives the scores
     unseen: list[int]  # Actions that the pipe has had no examples of, and never takes
 
     @classmethod
@@ -38,7 +37,7 @@ class StepLayers:
         n_places, n_units, n_pieces, width = description["lower"]["W"].shape[-4:]
         lower = PrecomputableAffine(nO=n_units, nI=width, nF=n_places, nP=n_pieces)
         _set_parameters(lower, description["lower"])
-        upper: Model | None = None
+        upper = None
         if description["upper"]:
             n_actions, n_units = description["upper"]["W"].shape
             upper = Linear(nO=n_actions, nI=n_units)
@@ -138,7 +137,7 @@ class StepModel:
         """Where the table has the products of each state's tokens."""
         return ids * self.n_places + self.first_rows
 
-    def _maximize(self, ops: Ops, sums: Any) -> tuple[Any, Callable[[Any], Any]]:
+    def _maximize(self, ops: Any, sums: Any) -> tuple[Any, Callable[[Any], Any]]:
         """Apply maxout, with one piece no activation at all: spaCy trains with a ReLU then, but annotates without."""
         best, which = ops.maxout(sums.reshape(-1, self.n_units, self.n_pieces))
         return best, lambda gradient: ops.backprop_maxout(gradient, which, self.n_pieces).reshape(sums.shape)
@@ -167,11 +166,11 @@ class StepModel:
         return scores
 
 
-def _parameters(layer: Model) -> dict[str, numpy.ndarray]:
+def _parameters(layer: Any) -> dict[str, numpy.ndarray]:
     return {name: layer.ops.to_numpy(layer.get_param(name)) for name in layer.param_names}
 
 
-def _set_parameters(layer: Model, parameters: dict[str, numpy.ndarray]) -> None:
+def _set_parameters(layer: Any, parameters: dict[str, numpy.ndarray]) -> None:
     layer.ops = NUMPY_OPS
     for name, value in parameters.items():
         layer.set_param(name, value)
