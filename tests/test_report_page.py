@@ -247,7 +247,9 @@ class Elements(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, tuple(name for name, _ in attrs)))
+        # Where a label may be broken depends on the label.
+        if tag != "wbr":
+            self.found.append((tag, tuple(name for name, _ in attrs)))
         for name, value in attrs:
             if name.rpartition(":")[2] in ("href", "src", "action", "data"):
                 self.links.append(value or "")
@@ -316,7 +318,8 @@ def test_the_page_is_built_the_same_way_whatever_the_names(report: Report, text:
 
 
 def test_the_page_shows_what_the_json_holds(report: Report) -> None:
-    page = "".join(Elements(to_html(report)).text)
+    tried = [{"folder": "two", "name": "en_other", "bytes": 10**6, "retention": 0.8, "agreement": 0.7}]
+    page = "".join(Elements(to_html({**report, "tried": tried})).text)
     for section in (
         "Learning curve",
         "Retention against size",
@@ -335,6 +338,7 @@ def test_the_page_shows_what_the_json_holds(report: Report) -> None:
     page = "".join(Elements(to_html(bare)).text)
     assert "Learning curve" not in page
     assert "Confusion" not in page
+    assert "against size" not in page
 
 
 def test_the_page_is_the_same_for_the_same_json(report: Report) -> None:

@@ -14,11 +14,15 @@ from .table import NOISE, ROLES, is_noisy, megabytes, percent, resource_rows, sc
 
 TEMPLATE = "report.html.jinja"
 
-# Of the labels of one pipe; there are treebanks with hundreds.
-MOST_LABELS = 30
+# Of the labels of one pipe so many are shown, and so many more when asked for; there are treebanks with hundreds.
+FIRST_LABELS = 12
+MORE_LABELS = 100
 
-# Compact, and in the page's own colours, which may be dark.
-WORDS_OPTIONS = {"compact": True, "distance": 110, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
+# Longer words would run into each other.
+MOST_CHARACTERS = 18
+
+# Of displaCy's dependencies, in the page's own colours, which may be dark.
+WORDS_OPTIONS = {"compact": True, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
 
 
 def to_html(report: Mapping[str, Any]) -> str:
@@ -49,7 +53,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, megabytes=megabytes)
+    environment.filters.update(percent=percent, megabytes=megabytes, breakable=_breakable)
     return environment.get_template(TEMPLATE)
 
 
@@ -113,11 +117,11 @@ def _losses_by_update(points: list[dict[str, Any]]) -> dict[str, list[tuple[floa
 
 
 def _plot_sizes(report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How much each student retains for its size; None where that is not known of this one."""
+    """How much each student retains for its size; None without others to compare this one to."""
     own = {"folder": "this one", **{key: report["student"][key] for key in ("name", "bytes")}, **report["overall"]}
     what = "retention" if own["retention"] is not None else "agreement"
     students = [student for student in (own, *report["tried"]) if student[what] is not None]
-    if not students or students[0] is not own:
+    if len(students) < 2 or students[0] is not own:
         return None
     return {
         "what": what,
@@ -133,8 +137,15 @@ def _plot_sizes(report: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _split_labels(labels: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """The most frequent labels, and how many are left out."""
-    return {"rows": list(labels.items())[:MOST_LABELS], "left_out": max(0, len(labels) - MOST_LABELS)}
+    """The most frequent labels, those that come after them, and how many are left out."""
+    rows = list(labels.items())
+    most = FIRST_LABELS + MORE_LABELS
+    return {"first": rows[:FIRST_LABELS], "more": rows[FIRST_LABELS:most], "left_out": max(0, len(rows) - most)}
+
+
+def _breakable(text: str) -> Markup:
+    """A label that may go on in the next line between its features."""
+    return escape(text).replace("|", Markup("|<wbr>"))
 
 
 def _draw(number: int, disagreement: dict[str, Any]) -> dict[str, Any]:
@@ -148,19 +159,33 @@ def _draw(number: int, disagreement: dict[str, Any]) -> dict[str, Any]:
 
 
 def _draw_words(said: dict[str, Any], name: str) -> Markup:
-    renderer = DependencyRenderer(WORDS_OPTIONS)
-    renderer.direction = _direction(said)
     words = [
         {
-            "text": word["text"],
-            "tag": _escape(word["tag"]),
-            "lemma": None if word["lemma"] is None else _escape(word["lemma"]),
+            "text": _shorten(word["text"]),
+            "tag": _escape(_shorten(word["tag"])),
+            "lemma": None if word["lemma"] is None else _escape(_shorten(word["lemma"])),
         }
         for word in said["words"]
     ]
     arcs = [{**arc, "label": _escape(arc["label"])} for arc in said["arcs"]]
+    # By the words alone, so that the student's stand below the teacher's.
+    distance = max(110, 16 + 9 * max((len(word["text"]) for word in words), default=0))
+    levels = max(DependencyRenderer().get_levels(arcs).values(), default=1)
+    renderer = DependencyRenderer(
+        {
+            **WORDS_OPTIONS,
+            "distance": distance,
+            # displaCy makes low arcs shorter by this for each level above them, down to nothing.
+            "arrow_spacing": min(12, distance / levels),
+            "word_spacing": 40 if any(word["lemma"] for word in words) else 30,
+        }
+    )
+    renderer.direction = _direction(said)
     # Labels find their arcs by the drawing's name, which no other one in the page may have.
-    return Markup(renderer.render_svg(name, words, arcs))
+    svg = renderer.render_svg(name, words, arcs)
+    # Above compact arcs displaCy leaves room for high ones.
+    empty = max(0.0, renderer.offset_y - renderer.highest_level * renderer.distance / 6 - 20)
+    return Markup('<div class="drawn"><div style="margin-top: -{:.0f}px">{}</div></div>').format(empty, Markup(svg))
 
 
 def _draw_ents(said: dict[str, Any], name: str) -> Markup:
@@ -182,6 +207,10 @@ def _draw_spans(said: dict[str, Any], name: str) -> Markup:
 
 def _direction(said: dict[str, Any]) -> str:
     return "rtl" if said["settings"]["direction"] == "rtl" else "ltr"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
 def _escape(text: str) -> str:

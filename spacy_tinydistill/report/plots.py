@@ -105,7 +105,8 @@ def _axes(points: Iterable[tuple[float, float]], x_title: str, y_title: str, per
 def _limits(values: Sequence[float]) -> tuple[float, float]:
     """Round limits around values, with some room."""
     low, high = min(values), max(values)
-    spread = (high - low) or abs(high) * 0.1 or 1.0
+    # Values that hardly differ are not to look as if they did.
+    spread = max(high - low, abs(high) * 0.05) or 1.0
     step = _round_step(spread)
     # Nothing that is measured here is below 0.
     floor = 0.0 if low >= 0 else -math.inf
