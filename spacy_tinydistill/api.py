@@ -14,6 +14,7 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.scorer import Scorer
+from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
 from spacy.util import is_package
@@ -25,10 +26,15 @@ from . import loop
 from .checkpoint import read_checkpoint
 from .components.annotations import Annotations, read_annotated
 from .components.base import Lesson
+from .curve import CURVE_NAME
 from .device import use_device
 from .errors import DistillationError
 from .files import Folder
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
+from .report.compare import Recorded, compare_recorded
+from .report.report import HTML_NAME, JSON_NAME
+from .report.scores import Side
+from .report.size import count_parameters
 from .run import LEARNED, Run, list_records, prepare, prepare_recorded
 from .student.meta import add_origin, plain_scores
 from .student.pipeline import initialize_student, needed_strings, start_lessons
@@ -45,7 +51,16 @@ DIR_TARGETS = "targets"
 ENGINES = ("local", "ray")
 
 # What a run writes into its output folder.
-OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, DIR_TARGETS, CONFIG_NAME, loop.FILE_NAME)
+OUTPUT_NAMES = (
+    DIR_MODEL_BEST,
+    DIR_MODEL_LAST,
+    DIR_TARGETS,
+    CONFIG_NAME,
+    loop.FILE_NAME,
+    CURVE_NAME,
+    JSON_NAME,
+    HTML_NAME,
+)
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
@@ -69,7 +84,8 @@ def distill(
         teacher: The pipeline to learn from: an installed package, a folder, or loaded. With `targets` it is not
             loaded, only seen to be the one that was recorded; "-" spares that.
         texts: What to learn on: texts, or a path as `corpus.text_corpus` takes it. By default what the config says.
-        output: The folder to write `model-best`, `model-last`, the config, the targets and the checkpoint to.
+        output: The folder to write `model-best`, `model-last`, the config, the targets, the checkpoint, the scores of
+            each evaluation and the report to.
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
             one.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
@@ -117,10 +133,10 @@ def distill(
     if not labels_known:
         lessons, strings = _start(run, list(_annotated_examples(store, run)))
     corpus = partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
-    judged, read_dev = _make_dev(store, run)
     # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
+    judged = _judge_teacher(store, run, student)
     teacher_scores = Scorer(student).score(judged) if judged else {}
-    add_origin(student, run.profile, plain_scores(teacher_scores))
+    add_origin(student, run.profile, plain_scores(teacher_scores), _describe_texts(store, run))
 
     msg.divider("Distilling student pipeline from teacher")
     student.config.to_disk(output_path / CONFIG_NAME)
@@ -129,7 +145,7 @@ def distill(
         student,
         lessons,
         corpus,
-        create_evaluation_callback(student, read_dev, score_weights),
+        create_evaluation_callback(student, partial(_read_dev, store, run), score_weights),
         settings=run.settings,
         training=run.training,
         strings=strings,
@@ -141,7 +157,10 @@ def distill(
     )
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
     _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
-    return spacy.load(output_path / DIR_MODEL_BEST)
+    student = spacy.load(output_path / DIR_MODEL_BEST)
+    _write_report(student, store, run, teacher, output_path, gpu_id)
+    msg.good("Wrote the report", output_path / HTML_NAME)
+    return student
 
 
 def record_targets(
@@ -334,27 +353,62 @@ def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
         yield Taught(example, item.targets, has_gold)
 
 
-def _make_dev(store: Store, run: Run) -> tuple[list[Example], Any]:
-    """Make what teacher and student are scored on.
-
-    Returns:
-        The teacher's annotations and what they are compared to, none where the dev data was not recorded; and a reader
-        for the student.
-    """
-    vocab = run.student.vocab
+def _read_dev(store: Store, run: Run, student: Language) -> Iterator[Example]:
+    """Read what the student is scored on: gold annotations, or the teacher's of the texts that were held out."""
     if run.corpora.dev:
-        said = [item.make_annotated_doc(vocab) for item in store.read(Role.DEV)]
-        references = [example.reference for example in run.corpora.dev]
-        is_same = [doc.text for doc in said] == [doc.text for doc in references]
-        judged = [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
-        return judged, run.corpora.readers["dev"]
+        yield from run.corpora.readers["dev"](student)
+        return
+    for item in store.read(Role.HELD_OUT):
+        yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
 
-    def read(student: Language) -> Iterator[Example]:
-        for item in store.read(Role.HELD_OUT):
-            yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
 
-    said = [item.make_annotated_doc(vocab) for item in store.read(Role.HELD_OUT)]
-    return [Example(doc, doc.copy()) for doc in said], read
+def _judge_teacher(store: Store, run: Run, student: Language) -> list[Example]:
+    """Make what the teacher is scored on: its annotations and what they are compared to.
+
+    None where the dev data was not recorded. The Docs are of the student's vocabulary.
+    """
+    role = Role.DEV if run.corpora.dev else Role.HELD_OUT
+    said = [item.make_annotated_doc(student.vocab) for item in store.read(role)]
+    if not run.corpora.dev:
+        return [Example(doc, doc.copy()) for doc in said]
+    references = [example.reference for example in run.corpora.readers["dev"](student)]
+    is_same = [doc.text for doc in said] == [doc.text for doc in references]
+    return [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
+
+
+def _describe_texts(store: Store, run: Run) -> dict[str, Any]:
+    """Say what a student learned on: files without their folders, as far as the texts came from files."""
+    paths = run.config.interpolate().get("paths", {})
+    # Recorded texts come from the store, whatever the config says.
+    files = [paths.get("distill") if run.teacher else None, paths.get("gold")]
+    roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    return {
+        "names": [Path(file).name for file in files if file],
+        "documents": None if run.streams else store.manifest.count(*roles),
+    }
+
+
+def _write_report(
+    student: Language, store: Store, run: Run, teacher: str | Path | Language, output_path: Path, gpu_id: int
+) -> None:
+    judged = [example for example in _judge_teacher(store, run, student) if len(example.predicted)]
+    examples = [example for example in _read_dev(store, run, student) if len(example.predicted)]
+    meta = run.profile.meta
+    recorded = Recorded(
+        teacher={
+            "name": f"{meta['lang']}_{meta['name']}",
+            "version": meta["version"],
+            "path": None if isinstance(teacher, Language) or teacher == "-" else str(teacher),
+            "pipeline": list(run.profile.pipes),
+            "bytes": run.profile.bytes_on_disk,
+            "parameters": count_parameters(run.teacher) if run.teacher else None,
+        },
+        side=Side(student, [example.predicted for example in judged]),
+        gold=DocBin(docs=[example.reference for example in examples]) if run.corpora.dev else None,
+        data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if run.corpora.dev else None,
+    )
+    docs = list(student.pipe(example.predicted for example in examples))
+    compare_recorded(recorded, Side(student, docs), output_path, gpu_id=gpu_id)
 
 
 def _weighted_sum(scores: dict[str, Any], weights: dict[str, float | None]) -> float:

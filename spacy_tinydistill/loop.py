@@ -18,6 +18,7 @@ from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
 from .components.base import Lesson, pipes_of
+from .curve import CURVE_NAME, add_point, cut_back
 from .errors import DistillationError
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
@@ -65,7 +66,7 @@ def distill(
     stdout: IO = sys.stdout,
     stderr: IO = sys.stderr,
 ) -> float:
-    """Teach a student and write `model-best` and `model-last`.
+    """Teach a student and write `model-best`, `model-last`, and what each evaluation found.
 
     Args:
         student: An initialized pipeline; it ends with the last weights, averaged where the optimizer averages.
@@ -95,6 +96,7 @@ def distill(
     if resume:
         state = load_checkpoint(output_path / FILE_NAME, student, optimizer)
         progress = Progress(**state["progress"], random_state=state["random"])
+    cut_back(output_path / CURVE_NAME, progress.step)
     steps = distill_while_improving(
         student, lessons, corpus, evaluate, settings=settings, training=training, progress=progress
     )
@@ -115,6 +117,7 @@ def distill(
                         save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
                         if is_best:
                             save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
+                    add_point(output_path / CURVE_NAME, info)
                     save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
                     info["output_path"] = str(output_path / DIR_MODEL_LAST)
                 log_step(info if is_best is not None else None)

@@ -77,10 +77,9 @@ def spacy_process(*args: object) -> str:
 
 
 def retention(output: str) -> tuple[float, float, float]:
-    """Read retention, student's score and teacher's score out of the last line."""
-    last = output.strip().splitlines()
-    line = " ".join(" ".join(last[-2:]).split())
-    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", line)
+    """Read retention, student's score and teacher's score out of what is said at the end."""
+    end = " ".join(output.rpartition("Saved the best student")[2].split())
+    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", end)
     assert found, output
     return float(found[1]) / 100, float(found[2]), float(found[3])
 
@@ -108,8 +107,24 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
         "config.cfg",
         "model-best",
         "model-last",
+        "report.html",
+        "report.json",
+        "scores.jsonl",
         "targets",
     ]
+    assert said.strip().endswith(str(output / "report.html"))
+    report = srsly.read_json(output / "report.json")
+    assert report["overall"]["agreement"] == pytest.approx(kept, abs=0.001)
+    assert report["data"] == {"path": None, "gold": False, "documents": 2, "words": 8}
+    assert report["teacher"]["bytes"] > report["student"]["bytes"]
+    assert report["teacher"]["parameters"] > report["student"]["parameters"]
+    assert [point["step"] for point in report["learning_curve"]] == [0, 15, 30]
+    assert max(point["score"] for point in report["learning_curve"]) == pytest.approx(student_score, abs=0.0001)
+    assert set(report["labels"]) == {"tagger", "ner", "textcat"}
+    assert f"benchmark distillation {teacher_path}" in (output / "report.html").read_text(encoding="utf8")
+    card = srsly.read_json(output / "model-best" / "meta.json")["notes"]
+    assert "34 texts" in card
+    assert "tiny\\_teacher 1\\.2\\.3" in card
     config = load_config(output / "config.cfg")
     assert config["distillation"]["max_steps"] == 30
     assert config["training"]["eval_frequency"] == 15

@@ -27,9 +27,9 @@ def distill_cli(
     .spacy, a folder of these, or - for one text a line on standard input. Without a config that of a tiny student is
     written.
 
-    Writes model-best, model-last, the config, what the teacher said and a checkpoint to the output folder. Any value
-    of the config can be overridden on the command line, such as --paths.distill texts.jsonl or
-    --distillation.max_steps 1000.
+    Writes model-best, model-last, the config, what the teacher said, a checkpoint, the scores of each evaluation and
+    a report (report.html, report.json) to the output folder. Any value of the config can be overridden on the command
+    line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
     """
     from ..api import distill
 
