@@ -99,7 +99,7 @@ def distill(
     student = run.student
     labels_known = run.labels_known
     if labels_known:
-        lessons, strings = _start(run, run.corpora.sample[:INITIALIZE_SAMPLE])
+        lessons, strings = start_student(run)
     checkpoint = output_path / loop.FILE_NAME
     goes_on = resume
     # A run that was interrupted while the teacher was asked has none yet.
@@ -115,9 +115,9 @@ def distill(
         _record(run, output_path / DIR_TARGETS)
         store = Store(output_path / DIR_TARGETS)
     if not labels_known:
-        lessons, strings = _start(run, list(_annotated_examples(store, run)))
-    corpus = partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
-    judged, read_dev = _make_dev(store, run)
+        lessons, strings = start_student(run, store)
+    corpus = partial(_ask_again, run) if run.streams else make_corpus(store, run)
+    judged, read_dev = make_dev(store, run)
     # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
     teacher_scores = Scorer(student).score(judged) if judged else {}
     add_origin(student, run.profile, plain_scores(teacher_scores))
@@ -213,6 +213,57 @@ def record_targets(
         return _record(run, store, partial(record_on_cluster, worker, workers))
 
 
+def start_student(run: Run, store: Store | None = None) -> tuple[dict[str, Lesson], list[str]]:
+    """Give the student its first weights.
+
+    Args:
+        run: What was prepared.
+        store: What the teacher said, to find the labels in where `run.labels_known` is false.
+
+    Returns:
+        The student's lessons and the strings that it will need.
+
+    Raises:
+        DistillationError: TD203, it lacks one of the teacher's labels; TD210, spaCy refuses its config.
+    """
+    examples = list(_annotated_examples(store, run)) if store else run.corpora.sample[:INITIALIZE_SAMPLE]
+    initialize_student(run.student, run.profile, run.plan, examples)
+    strings = needed_strings(run.config, run.profile, run.plan, examples)
+    return start_lessons(run.student, run.lessons, run.plan), strings
+
+
+def make_corpus(store: Store, run: Run) -> loop.Corpus:
+    """Make what a student learns from: the texts, what the teacher said of them, and gold annotations.
+
+    Raises:
+        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded.
+    """
+    return partial(_read_targets, store, run, _match_gold(store, run))
+
+
+def make_dev(store: Store, run: Run) -> tuple[list[Example], Any]:
+    """Make what teacher and student are scored on.
+
+    Returns:
+        The teacher's annotations and what they are compared to, none where the dev data was not recorded; and a reader
+        for the student.
+    """
+    vocab = run.student.vocab
+    if run.corpora.dev:
+        said = [item.make_annotated_doc(vocab) for item in store.read(Role.DEV)]
+        references = [example.reference for example in run.corpora.dev]
+        is_same = [doc.text for doc in said] == [doc.text for doc in references]
+        judged = [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
+        return judged, run.corpora.readers["dev"]
+
+    def read(student: Language) -> Iterator[Example]:
+        for item in store.read(Role.HELD_OUT):
+            yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
+
+    said = [item.make_annotated_doc(vocab) for item in store.read(Role.HELD_OUT)]
+    return [Example(doc, doc.copy()) for doc in said], read
+
+
 def check_output(path: Path, *, resume: bool, force: bool) -> None:
     """See that an output folder can be written to and that nothing in it is lost.
 
@@ -274,13 +325,6 @@ def _record(run: Run, path: str | Path, on_cluster: Callable[..., None] | None =
     return writer.manifest
 
 
-def _start(run: Run, examples: list[Example]) -> tuple[dict[str, Lesson], list[str]]:
-    """Give the student its first weights; return its lessons and the strings that it will need."""
-    initialize_student(run.student, run.profile, run.plan, examples)
-    strings = needed_strings(run.config, run.profile, run.plan, examples)
-    return start_lessons(run.student, run.lessons, run.plan), strings
-
-
 def _annotated_examples(store: Store, run: Run) -> Iterator[Example]:
     """The corpus with what the last of the hard-label teachers left on the Docs, to find the labels in."""
     hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
@@ -332,29 +376,6 @@ def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
     records = _ask_about(run, (example for example, _ in asked))
     for (example, has_gold), item in zip(kept, records, strict=True):
         yield Taught(example, item.targets, has_gold)
-
-
-def _make_dev(store: Store, run: Run) -> tuple[list[Example], Any]:
-    """Make what teacher and student are scored on.
-
-    Returns:
-        The teacher's annotations and what they are compared to, none where the dev data was not recorded; and a reader
-        for the student.
-    """
-    vocab = run.student.vocab
-    if run.corpora.dev:
-        said = [item.make_annotated_doc(vocab) for item in store.read(Role.DEV)]
-        references = [example.reference for example in run.corpora.dev]
-        is_same = [doc.text for doc in said] == [doc.text for doc in references]
-        judged = [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
-        return judged, run.corpora.readers["dev"]
-
-    def read(student: Language) -> Iterator[Example]:
-        for item in store.read(Role.HELD_OUT):
-            yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
-
-    said = [item.make_annotated_doc(vocab) for item in store.read(Role.HELD_OUT)]
-    return [Example(doc, doc.copy()) for doc in said], read
 
 
 def _weighted_sum(scores: dict[str, Any], weights: dict[str, float | None]) -> float:

@@ -1,5 +1,6 @@
 """What a run finds out before the teacher is asked: that config, teacher, student and texts fit together."""
 
+import random
 from collections.abc import Iterable, Iterator
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ from .teacher.targets import LessonPlan, Record, Role
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
 
-# How many texts to compare the tokenizers on.
-TOKENIZER_SAMPLE = 1000
+# How many texts to draw from what is to be learned on.
+SAMPLE = 1000
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Corpora:
     """The texts, read once, so that a bad line is found before the teacher is asked."""
 
     readers: dict[str, Reader]  # "distill", "gold" and "dev"
-    sample: list[Example]  # Of what is to be learned on
+    sample: list[Example]  # Drawn from what is to be learned on; of a stream, its beginning
     n_texts: int  # Without gold; of a stream, or where they were recorded, those of the sample
+    n_words: int  # Of these texts
     gold: list[Example]
     dev: list[Example]
 
@@ -119,8 +121,8 @@ def prepare(
     student = make_student(config, profile)
     plan = plan_lessons(student, nlp, settings)
     header = Header(fingerprint(teacher), profile, describe_lessons(student, nlp, plan))
-    training = _resolve_training(student.config, settings, gpu_id)
-    readers = _resolve_readers(student.config, settings, training)
+    training = resolve_training(student.config, settings, gpu_id)
+    readers = resolve_readers(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
     corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
@@ -150,8 +152,8 @@ def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[
     msg.divider("Initializing student pipeline")
     student = make_student(config, store.header.profile)
     plan = plan_recorded_lessons(student, store.header.lessons, settings)
-    training = _resolve_training(student.config, settings, gpu_id)
-    readers = _resolve_readers(student.config, settings, training)
+    training = resolve_training(student.config, settings, gpu_id)
+    readers = resolve_readers(student.config, settings, training)
     readers["distill"] = lambda nlp: (
         Example(doc, doc) for doc in (item.make_doc(nlp.vocab) for item in store.read(*LEARNED))
     )
@@ -208,7 +210,12 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
         raise DistillationError("TD005", reason=error) from None
 
 
-def _resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+    """Resolve and check a config's `[training]` block, and set the GPU's allocator.
+
+    Raises:
+        DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`.
+    """
     try:
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
     except ConfigValidationError as error:
@@ -221,8 +228,12 @@ def _resolve_training(config: Config, settings: DistillationConfig, gpu_id: int)
     return training
 
 
-def _resolve_readers(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
-    """Make the readers for "distill", "gold" and "dev"."""
+def resolve_readers(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
+    """Make the readers for "distill", "gold" and "dev".
+
+    Raises:
+        DistillationError: TD006, there is no such block; TD004, it names a function that cannot be made.
+    """
     names = {"corpus": settings.corpus, "gold_corpus": settings.gold_corpus, "dev_corpus": training["dev_corpus"]}
     corpora = config.interpolate()["corpora"]
     readers: list[Reader] = []
@@ -251,9 +262,22 @@ def _read_corpora(readers: dict[str, Reader], student: Language, *, whole: bool)
     dev = list(readers["dev"](student))
     gold = [example for example in readers["gold"](student) if len(example.predicted)]
     texts = (example for example in readers["distill"](student) if len(example.predicted))
-    sample = list(islice(texts, TOKENIZER_SAMPLE))
-    n_texts = len(sample) + (sum(1 for _ in texts) if whole else 0)
-    sample += gold[:TOKENIZER_SAMPLE]
+    sample, n_texts, n_words = _draw(texts if whole else islice(texts, SAMPLE))
+    sample += gold[:SAMPLE]
     if not sample:
         raise DistillationError("TD101")
-    return Corpora(readers, sample, n_texts, gold, dev)
+    return Corpora(readers, sample, n_texts, n_words, gold, dev)
+
+
+def _draw(examples: Iterable[Example]) -> tuple[list[Example], int, int]:
+    """Draw `SAMPLE` Examples, each as likely as any other (Vitter's algorithm R), and count all and their words."""
+    numbers = random.Random(0)
+    sample: list[Example] = []
+    n_texts = n_words = 0
+    for n_texts, example in enumerate(examples, start=1):
+        n_words += len(example.predicted)
+        if n_texts <= SAMPLE:
+            sample.append(example)
+        elif (place := numbers.randrange(n_texts)) < SAMPLE:
+            sample[place] = example
+    return sample, n_texts, n_words
