@@ -85,6 +85,8 @@ def distill(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
+    if teacher == "-" and targets is None:
+        raise DistillationError("TD627")
     use_device(gpu_id)
     output_path = Path(output)
     check_output(output_path, resume=resume, force=force)

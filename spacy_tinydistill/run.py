@@ -11,6 +11,7 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_config, registry
 from thinc.api import Config, ConfigValidationError, set_gpu_allocator
@@ -18,7 +19,7 @@ from wasabi import msg
 
 from .corpus import Reader, make_examples
 from .errors import DistillationError
-from .schemas import DistillationConfig, check_end, read_distillation_config
+from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of
 from .student.config import student_config
 from .student.pipeline import (
     Plan,
@@ -36,6 +37,9 @@ from .teacher.targets import LessonPlan, Record, Role
 
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
+
+# What gold annotations of tokens may be of, as spaCy names it.
+ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
 
 # How many texts to draw from what is to be learned on.
 SAMPLE = 1000
@@ -106,6 +110,9 @@ def prepare(
     Raises:
         DistillationError: They do not fit.
     """
+    if texts is not None and "paths.distill" in overrides:
+        shown = texts if isinstance(texts, str | Path) else "those that were handed over"
+        raise DistillationError("TD011", texts=shown, override=overrides["paths.distill"])
     if isinstance(texts, str | Path):
         overrides = {**overrides, "paths.distill": str(texts)}
     if config is not None:
@@ -198,14 +205,18 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
     """Read a config and put values into it, without interpolating it.
 
     Raises:
-        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block.
+        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD013, a value
+            is to be put in place of a path and is none.
     """
+    for key, value in overrides.items():
+        if key.startswith("paths.") and value is not None and not isinstance(value, str):
+            raise DistillationError("TD013", key=key, value=value)
     try:
         if isinstance(config, Config):
             return Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
         return load_config(config, overrides=overrides, interpolate=False)
     except ConfigValidationError as error:
-        raise DistillationError("TD005", reason=error.text.strip()) from None
+        raise DistillationError("TD005", reason=reason_of(error)) from None
     except (OSError, ValueError, ConfigParserError) as error:
         raise DistillationError("TD005", reason=error) from None
 
@@ -214,14 +225,17 @@ def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) 
     """Resolve and check a config's `[training]` block, and set the GPU's allocator.
 
     Raises:
-        DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`.
+        DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
     """
     try:
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
     except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=error.text.strip()) from None
+        raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
+    for key in ("eval_frequency", "accumulate_gradient"):
+        if training[key] < 1:
+            raise DistillationError("TD012", key=key, value=training[key])
     check_end(config, settings, training)
     if gpu_id >= 0 and training["gpu_allocator"]:
         set_gpu_allocator(training["gpu_allocator"])
@@ -244,7 +258,7 @@ def resolve_readers(config: Config, settings: DistillationConfig, training: dict
         try:
             readers.append(registry.resolve({block: corpora[block]})[block] if name else _reader_of([]))
         except ConfigValidationError as error:
-            raise DistillationError("TD004", reason=error.text.strip()) from None
+            raise DistillationError("TD004", reason=reason_of(error)) from None
         except (ValueError, TypeError) as error:
             raise DistillationError("TD004", reason=error) from None
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
@@ -261,12 +275,19 @@ def _reader_of(texts: list[str]) -> Reader:
 def _read_corpora(readers: dict[str, Reader], student: Language, *, whole: bool) -> Corpora:
     dev = list(readers["dev"](student))
     gold = [example for example in readers["gold"](student) if len(example.predicted)]
+    for corpus, examples in (("dev", dev), ("gold", gold)):
+        if examples and not any(_is_annotated(example.reference) for example in examples):
+            raise DistillationError("TD111", corpus=corpus, count=len(examples))
     texts = (example for example in readers["distill"](student) if len(example.predicted))
     sample, n_texts, n_words = _draw(texts if whole else islice(texts, SAMPLE))
     sample += gold[:SAMPLE]
     if not sample:
         raise DistillationError("TD101")
     return Corpora(readers, sample, n_texts, n_words, gold, dev)
+
+
+def _is_annotated(doc: Doc) -> bool:
+    return bool(doc.cats or doc.spans) or any(doc.has_annotation(attribute) for attribute in ANNOTATIONS)
 
 
 def _draw(examples: Iterable[Example]) -> tuple[list[Example], int, int]:

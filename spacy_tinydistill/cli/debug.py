@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from spacy.cli._util import Arg, Opt, debug_cli, import_code, parse_config_overrides
+from spacy.cli._util import Arg, Opt, debug_cli
 from wasabi import msg
 
-from ._util import numbered_errors
+from ._util import numbered_errors, read_overrides
 
 if TYPE_CHECKING:
     from ..forecast import Forecast
@@ -39,10 +39,12 @@ def debug_distillation_cli(
     """
     from ..forecast import forecast
     from ..preflight import check
+    from ..user_code import import_user_code
 
-    import_code(code_path)
     with numbered_errors():
-        ready = check(teacher, config_path, overrides=parse_config_overrides(ctx.args), gpu_id=gpu_id)
+        if code_path:
+            import_user_code(code_path)
+        ready = check(teacher, config_path, overrides=read_overrides(ctx.args), gpu_id=gpu_id)
         msg.divider("Compatibility")
         if isinstance(ready, list):
             _print_checks(ready)
