@@ -60,7 +60,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     try:
         block = config.interpolate()["distillation"]
     except ConfigValidationError as error:
-        raise DistillationError("TD005", reason=error.text.strip()) from None
+        raise DistillationError("TD005", reason=reason_of(error)) from None
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:
@@ -72,13 +72,29 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     try:
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
     except ConfigValidationError as error:
-        raise DistillationError("TD004", reason=error.text.strip()) from None
+        raise DistillationError("TD004", reason=reason_of(error)) from None
     except (ValueError, TypeError) as error:
         raise DistillationError("TD004", reason=error) from None
     return _validate(resolved)
 
 
+def reason_of(error: ConfigValidationError) -> str:
+    """Say what is wrong with a config, and with which values, but not the whole config, which spaCy would show."""
+    found = []
+    for item in error.errors or ():
+        value = error.config
+        for part in item.get("loc", ()):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str | int | float):
+            found.append(f"found {value!r}")
+    return ", ".join([error.from_error(error, show_config=False).text.strip(), *found])
+
+
 def _validate(values: dict[str, Any]) -> DistillationConfig:
+    for key, value in values.items():
+        # To pydantic it is the number 1. On the command line it is what an option without a value says.
+        if isinstance(value, bool):
+            raise DistillationError("TD003", key=key, value=value, reason="No setting is true or false.")
     try:
         return DistillationConfig.model_validate(values)
     except ValidationError as error:

@@ -11,13 +11,14 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.tokens import DocBin
-from spacy.util import import_file, is_package
+from spacy.util import is_package
 from spacy.vocab import Vocab
 
 from ..corpus import read_texts
 from ..curve import CURVE_NAME, read_curve
 from ..device import use_device
 from ..errors import DistillationError
+from ..user_code import import_user_code
 from .card import write_meta
 from .disagreement import find_disagreements
 from .layers import Said, count_confusions, count_labels, list_layers, read_layers
@@ -74,7 +75,7 @@ def compare(
     for role, name in names.items():
         _require_pipeline(role, name)
     if code is not None:
-        _import_code(code)
+        import_user_code(code)
     use_device(gpu_id)
 
     pipelines = {role: _load(role, name) for role, name in names.items()}
@@ -243,13 +244,6 @@ def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
 def _require_pipeline(role: str, name: str) -> None:
     if not name or not (is_package(name) or Path(name).is_dir()):
         raise DistillationError("TD401", role=role, name=name)
-
-
-def _import_code(path: Path) -> None:
-    try:
-        import_file("python_code", path)
-    except Exception as error:  # anything may happen in a user's file
-        raise DistillationError("TD412", path=path, reason=_short(error)) from error
 
 
 def _load(role: str, name: str) -> Language:

@@ -17,7 +17,7 @@ from thinc.api import Config, ConfigValidationError, fix_random_seed
 from ..components.annotations import Annotations
 from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, pipes_of
 from ..errors import DistillationError
-from ..schemas import DistillationConfig
+from ..schemas import DistillationConfig, reason_of
 from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
 from ..teacher.targets import LessonPlan
 
@@ -42,7 +42,7 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
         fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
     except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=error.text.strip()) from None
+        raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
     if teacher.tokenizer is not None and student.config["nlp"]["tokenizer"] == teacher.tokenizer_config:
@@ -65,7 +65,9 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
     for name, pipe in _learning_pipes(student):
         source = settings.student_to_teacher.get(name, name)
         if source not in teacher.pipe_names:
-            raise DistillationError("TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names))
+            raise DistillationError(
+                "TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names) or "none"
+            )
         teacher_pipe = teacher.get_pipe(source)
         rule = settings.teaching.get(name) or choose_rule(pipe, teacher_pipe)
         if not rule.accepts(pipe, teacher_pipe):
@@ -170,7 +172,7 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
             fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
             student.initialize(lambda: examples)
         except ConfigValidationError as error:
-            raise DistillationError("TD210", reason=error.text.strip()) from None
+            raise DistillationError("TD210", reason=reason_of(error)) from None
         except (ValueError, OSError) as error:
             raise DistillationError("TD210", reason=error) from None
         finally:
