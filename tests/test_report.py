@@ -334,6 +334,7 @@ def test_a_student_in_the_output_of_its_run(folder, tmp_path):
     """Its learning curve is beside it, and its model card is renewed."""
     other = spacy.load(folder / "student")
     other.meta["distillation"] = {"teacher": {"name": "teacher"}, "texts": {"names": ["a.jsonl"], "documents": 7}}
+    (tmp_path / "run").mkdir()
     other.to_disk(tmp_path / "run" / "model-best")
     numbers = {"step": 3, "epoch": 0, "words": 9, "seconds": 1, "score": 0.5}
     point = {**numbers, "losses": {"tagger": 2.0}, "scores": {"tag_acc": 0.5}}

@@ -425,6 +425,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["teacher", "student", "overall"]), json_values) | json_values)
 def test_a_report_of_somebody_elses_making(tmp_path_factory: pytest.TempPathFactory, found: object) -> None:
     folder = tmp_path_factory.mktemp("tried")
@@ -469,7 +470,7 @@ lines = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lines.map(json.dumps).map(str.encode) | st.binary(max_size=20), max_size=5))
 def test_a_curve_of_somebody_elses_making(tmp_path: Path, report: Report, content: list[bytes]) -> None:
     (tmp_path / CURVE_NAME).write_bytes(b"\n".join(content))
@@ -519,6 +520,7 @@ def markdown_cells(text: str) -> Iterator[str]:
             yield "".join(child.content for child in token.children)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=60))
 def test_a_cell_says_what_it_was_given_and_nothing_else(text: str) -> None:
     expected = " ".join(text.split())

@@ -92,7 +92,7 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
         if report["overall"][what] is not None:
             facts[what.capitalize()] = f"{percent(report['overall'][what])} %"
     facts["Size"] = megabytes(student["bytes"])
-    if report["compression"] is not None:
+    if (report["compression"] or 0) > 1:
         facts["Size"] += f", {report['compression']:.1f} times smaller than the teacher"
     facts["Speed"] = "not measured"
     if report["timing"] is not None:
