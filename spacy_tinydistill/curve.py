@@ -35,8 +35,8 @@ def add_point(path: Path, info: dict[str, Any]) -> None:
         **{key: info[key] for key in ("step", "epoch", "words", "seconds")},
         "score": info["score"],
         "losses": _only_numbers(info["losses"]),
-        # Without those by label, which are many.
-        "scores": _only_numbers(info["other_scores"]),
+        # Without those by label, which are many, and spaCy's words/s, which is another each time.
+        "scores": {name: score for name, score in _only_numbers(info["other_scores"]).items() if name != "speed"},
     }
     with path.open("a", encoding="utf8") as file:
         file.write(_to_line(point))

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config  # noqa: F401
+from spacy_tinydistill.curve import read_curve
+from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 
 # Enough for a student of these 36 texts.
 SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]
@@ -116,15 +118,16 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
     report = srsly.read_json(output / "report.json")
     assert report["overall"]["agreement"] == pytest.approx(kept, abs=0.001)
     assert report["data"] == {"path": None, "gold": False, "documents": 2, "words": 8}
-    assert report["teacher"]["bytes"] > report["student"]["bytes"]
-    assert report["teacher"]["parameters"] > report["student"]["parameters"]
+    for role, path in (("teacher", teacher_path), ("student", output / "model-best")):
+        assert report[role]["bytes"] == pytest.approx(bytes_on_disk(path), rel=0.01)
+        assert report[role]["parameters"] == count_parameters(spacy.load(path))
     assert [point["step"] for point in report["learning_curve"]] == [0, 15, 30]
     assert max(point["score"] for point in report["learning_curve"]) == pytest.approx(student_score, abs=0.0001)
     assert set(report["labels"]) == {"tagger", "ner", "textcat"}
     assert f"benchmark distillation {teacher_path}" in (output / "report.html").read_text(encoding="utf8")
     card = srsly.read_json(output / "model-best" / "meta.json")["notes"]
     assert "34 texts" in card
-    assert "tiny\\_teacher 1\\.2\\.3" in card
+    assert "tiny\\_teacher 1.2.3" in card
     config = load_config(output / "config.cfg")
     assert config["distillation"]["max_steps"] == 30
     assert config["training"]["eval_frequency"] == 15
@@ -288,6 +291,9 @@ def test_resuming_goes_on_where_the_run_was(teacher_path: Path, config_path: Pat
         assert (tmp_path / "whole/model-last" / name).read_bytes() == (
             tmp_path / "halves/model-last" / name
         ).read_bytes()
+    whole, halves = (read_curve(tmp_path / name / "scores.jsonl") for name in ("whole", "halves"))
+    assert [point["step"] for point in whole] == [0, 2, 4, 6]
+    assert [point | {"seconds": 0} for point in halves] == [point | {"seconds": 0} for point in whole]
 
 
 def test_help_names_the_options() -> None:

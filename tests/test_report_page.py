@@ -15,13 +15,14 @@ import spacy
 from generator import make_docs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spacy.cli.package import package
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_tinydistill.curve import CURVE_NAME, add_point, cut_back, read_curve
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.report.card import TITLE, cell, write_card
+from spacy_tinydistill.report.card import TITLE, cell, write_card, write_meta
 from spacy_tinydistill.report.compare import Recorded, compare_recorded, compare_sides
 from spacy_tinydistill.report.disagreement import MOST_TOKENS, SENTENCES
 from spacy_tinydistill.report.html import to_html
@@ -424,6 +425,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["teacher", "student", "overall"]), json_values) | json_values)
 def test_a_report_of_somebody_elses_making(tmp_path_factory: pytest.TempPathFactory, found: object) -> None:
     folder = tmp_path_factory.mktemp("tried")
@@ -468,7 +470,7 @@ lines = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lines.map(json.dumps).map(str.encode) | st.binary(max_size=20), max_size=5))
 def test_a_curve_of_somebody_elses_making(tmp_path: Path, report: Report, content: list[bytes]) -> None:
     (tmp_path / CURVE_NAME).write_bytes(b"\n".join(content))
@@ -482,11 +484,11 @@ def test_a_curve_of_somebody_elses_making(tmp_path: Path, report: Report, conten
 # The model card
 
 
-def test_the_card_goes_into_the_notes_of_the_meta(judge: Language, report: Report, sides, tmp_path: Path) -> None:
+def test_the_card_says_what_was_measured(report: Report) -> None:
     texts = {"names": ["distill.jsonl"], "documents": 1234}
     card = write_card({"distillation": {"texts": texts}}, report)
     assert card.startswith(TITLE)
-    assert "1,234 texts" in card
+    assert "distill.jsonl, 1,234 texts" in card
     assert "not measured" in card
     timed = {
         "timing": {"runs": 5, "words": 10},
@@ -498,6 +500,18 @@ def test_the_card_goes_into_the_notes_of_the_meta(judge: Language, report: Repor
     assert "Learned on" not in card
 
 
+def test_the_card_is_in_the_readme_of_the_package(judge: Language, report: Report, tmp_path: Path) -> None:
+    write_meta(tmp_path, {**judge.meta, "notes": "Notes of my own.\n\n"}, report)
+    write_meta(tmp_path, json.loads((tmp_path / "meta.json").read_text(encoding="utf8")), report)
+    # Under another name than that which it was made with.
+    package(judge.path, tmp_path, meta_path=tmp_path / "meta.json", name="named", version="0.1.0", create_sdist=False)
+    readme = (tmp_path / "en_named-0.1.0" / "README.md").read_text(encoding="utf8")
+    assert "`en_named`" in readme
+    assert readme.count("Notes of my own.") == 1
+    assert readme.count(TITLE) == 1
+    assert readme.endswith(write_card(judge.meta, report))
+
+
 def markdown_cells(text: str) -> Iterator[str]:
     markdown_it = pytest.importorskip("markdown_it")
     for token in markdown_it.MarkdownIt().enable("table").parse(text):
@@ -506,6 +520,7 @@ def markdown_cells(text: str) -> Iterator[str]:
             yield "".join(child.content for child in token.children)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=60))
 def test_a_cell_says_what_it_was_given_and_nothing_else(text: str) -> None:
     expected = " ".join(text.split())

@@ -72,7 +72,8 @@ def cell(text: object) -> str:
     line = " ".join(str(text).split())
     if len(line) > MOST_CHARACTERS:
         line = line[: MOST_CHARACTERS - 1] + "…"
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", line)
+    # GitHub and PyPI make links also of bare addresses.
+    return re.sub(r"([\\`*_{}\[\]<>|#~&!$^:@]|(?<=www)\.)", r"\\\1", line, flags=re.IGNORECASE)
 
 
 def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -91,7 +92,7 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
         if report["overall"][what] is not None:
             facts[what.capitalize()] = f"{percent(report['overall'][what])} %"
     facts["Size"] = megabytes(student["bytes"])
-    if report["compression"] is not None:
+    if (report["compression"] or 0) > 1:
         facts["Size"] += f", {report['compression']:.1f} times smaller than the teacher"
     facts["Speed"] = "not measured"
     if report["timing"] is not None:

@@ -169,7 +169,8 @@ def _draw_words(said: dict[str, Any], name: str) -> Markup:
     ]
     arcs = [{**arc, "label": _escape(arc["label"])} for arc in said["arcs"]]
     # By the words alone, so that the student's stand below the teacher's.
-    distance = max(110, 16 + 9 * max((len(word["text"]) for word in words), default=0))
+    longest = max((min(len(word["text"]), MOST_CHARACTERS) for word in said["words"]), default=0)
+    distance = max(110, 16 + 9 * longest)
     levels = max(DependencyRenderer().get_levels(arcs).values(), default=1)
     renderer = DependencyRenderer(
         {
