@@ -149,11 +149,10 @@ def _ask_for(seconds: float, run: Run, output: Path) -> tuple[Run, _Asked]:
     """Ask the teacher about as much of a run's texts as there is time for, and keep it in `targets`."""
     start = timer()
     probe = _draw_sample(run, PROBE_WORDS)
-    for folder in ("cold", "warm"):
-        spent = timer()
-        asked = _ask(probe, output / folder)
-    words_per_second = asked.words / (timer() - spent)
-    sample = _draw_sample(run, max(PROBE_WORDS, int(words_per_second * (seconds - (timer() - start)))))
+    _ask(probe, output / "cold")
+    warm = _ask(probe, output / "warm")
+    left = seconds - (timer() - start) - (EVALUATION_WORDS * warm.annotating if run.corpora.dev else 0.0)
+    sample = _draw_sample(run, max(PROBE_WORDS, int(left / (warm.asking + warm.annotating))))
     return sample, _ask(sample, output / "targets")
 
 
@@ -177,6 +176,7 @@ def _ask(run: Run, path: Path) -> _Asked:
 def _draw_sample(run: Run, words: int) -> Run:
     """Make a run of so many of another's words, of texts and gold annotations in the proportion in which there are."""
     corpora = run.corpora
+    judged = min(words, EVALUATION_WORDS)
     n_gold = sum(len(example.predicted) for example in corpora.gold)
     share = corpora.n_words / (corpora.n_words + n_gold)
     texts = _draw(corpora.sample[: min(corpora.n_texts, SAMPLE)], words * share)
@@ -186,10 +186,10 @@ def _draw_sample(run: Run, words: int) -> Run:
         return chain.from_iterable(make_examples(nlp, example.reference.text, 0) for example in texts)
 
     def read_dev(nlp: Language) -> Iterator[Example]:
-        return _first(corpora.readers["dev"](nlp), EVALUATION_WORDS)
+        return _first(corpora.readers["dev"](nlp), judged)
 
     n_words = sum(len(example.predicted) for example in texts)
-    hold_out = max(run.settings.hold_out, min(0.5, EVALUATION_WORDS / words))
+    hold_out = max(run.settings.hold_out, min(0.5, judged / words))
     return replace(
         run,
         # Without an end, as it is stopped when there is enough.
@@ -200,7 +200,7 @@ def _draw_sample(run: Run, words: int) -> Run:
             n_texts=len(texts),
             n_words=n_words,
             gold=gold,
-            dev=list(_first(corpora.dev, EVALUATION_WORDS)),
+            dev=list(_first(corpora.dev, judged)),
         ),
     )
 

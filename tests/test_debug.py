@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -17,7 +18,7 @@ from spacy.tokens import Doc, Span
 from tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
-from spacy_tinydistill import api, forecast, preflight
+from spacy_tinydistill import api, forecast, preflight, run
 from spacy_tinydistill.cli import debug as debug_command
 from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.run import list_records
@@ -282,7 +283,8 @@ def test_unknown_pieces(name: str, request: pytest.FixtureRequest) -> None:
 
 def test_words_without_a_vector() -> None:
     nlp = spacy.blank("en")
-    docs = [Doc(nlp.vocab, words=["Ann", "sings", "\n", "well"])]
+    # Of another vocabulary, whose words the teacher's does not hold.
+    docs = [Doc(spacy.blank("en").vocab, words=["Ann", "sings", "\n", "well"])]
     assert measure_coverage(nlp, docs) is None
     nlp.vocab.set_vector("sings", numpy.array([1.0, 2.0], dtype="float32"))
     found = measure_coverage(nlp, docs)
@@ -290,15 +292,34 @@ def test_words_without_a_vector() -> None:
     assert (found.known_by, found.units, found.unknown) == ("vectors", 3, 2)
 
 
-@pytest.mark.parametrize(("unknown", "is_warned"), [(0, False), (5, False), (15, True)])
+@pytest.mark.parametrize(("words", "unknown", "is_warned"), [(800, 0, False), (800, 15, True), (300, 0, True)])
 def test_text_that_the_teacher_does_not_know_is_warned_of(
-    unknown: int, is_warned: bool, capsys: pytest.CaptureFixture
+    words: int, unknown: int, is_warned: bool, capsys: pytest.CaptureFixture
 ) -> None:
-    debug_command._print_coverage(Coverage("pieces", words=800, units=1000, unknown=unknown))
+    debug_command._print_coverage(Coverage("pieces", words=words, units=1000, unknown=unknown))
     said = " ".join(capsys.readouterr().out.split())
     assert f"{unknown / 1000:.2%} of the texts' 1,000 word pieces" in said
-    assert "1.25 pieces" in said
+    assert f"{1000 / words:.2f} pieces" in said
     assert ("hardly trained for such text" in said) is is_warned
+
+
+@given(lengths=st.lists(st.integers(1, 9), max_size=60), size=st.integers(1, 20))
+def test_a_sample_is_of_all_texts_and_all_are_counted(lengths: list[int], size: int) -> None:
+    examples: Any = [SimpleNamespace(number=i, predicted="x" * length) for i, length in enumerate(lengths)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "SAMPLE", size)
+        sample, n_texts, n_words = run._draw(examples)
+    numbers = [example.number for example in sample]
+    assert (n_texts, n_words) == (len(lengths), sum(lengths))
+    assert len(set(numbers)) == len(numbers) == min(size, len(lengths))
+    assert numbers == list(range(len(lengths))) or len(lengths) > size
+
+
+def test_no_part_of_the_texts_is_left_out_of_a_sample() -> None:
+    examples: Any = [SimpleNamespace(number=i, predicted="x") for i in range(10 * run.SAMPLE)]
+    drawn = Counter(example.number // run.SAMPLE for example in run._draw(examples)[0])
+    # A hundred of each tenth; by chance, with a standard deviation of 9.5.
+    assert all(50 < drawn[tenth] < 150 for tenth in range(10))
 
 
 @given(updates=st.integers(1, 200), frequency=st.integers(1, 50))

@@ -24,6 +24,11 @@ class Coverage:
     unknown: int  # Of the units
 
     @property
+    def units_per_word(self) -> float:
+        """At least 1 where the words are known."""
+        return self.units / max(self.words, 1)
+
+    @property
     def share_unknown(self) -> float:
         """From 0 to 1."""
         return self.unknown / max(self.units, 1)
@@ -54,8 +59,10 @@ def measure_coverage(teacher: Language, docs: Sequence[Doc]) -> Coverage | None:
             encoder = model.get_ref("piece_encoder")
             pieces = [piece for doc in _encode(encoder, docs) for piece in doc]
             return Coverage("pieces", len(words), len(pieces), pieces.count(_unknown_piece(encoder, teacher)))
-    if len(teacher.vocab.vectors):
-        unknown = sum(not teacher.vocab.has_vector(token.orth) for token in words)
+    vectors = teacher.vocab.vectors
+    if len(vectors):
+        pairs = (pair for doc in docs for pair in zip(doc, doc.to_array(vectors.attr).tolist(), strict=True))
+        unknown = sum(key not in vectors for token, key in pairs if not token.is_space)
         return Coverage("vectors", len(words), len(words), unknown)
     return None
 
