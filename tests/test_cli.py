@@ -17,7 +17,8 @@ from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gol
 from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.distill
-import spacy_tinydistill.cli.init_config  # noqa: F401
+import spacy_tinydistill.cli.init_config
+import spacy_tinydistill.cli.init_vectors  # noqa: F401
 from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 
@@ -237,6 +238,31 @@ def test_a_student_of_some_pipes(teacher_path: Path, tmp_path: Path) -> None:
     said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT)
     assert retention(said)[0] > 0.7
     assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]
+
+
+def test_code_is_imported_before_the_teacher_is_loaded(tmp_path: Path) -> None:
+    """Its file alone knows the component that the teacher has."""
+    code = tmp_path / "code.py"
+    teacher, texts = tmp_path / "teacher", write_texts(tmp_path / "texts.txt")
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("tok2vec")
+    nlp.add_pipe("tagger").add_label("A")
+    nlp.initialize()
+    nlp.to_disk(teacher)
+    config = load_config(teacher / "config.cfg")
+    for command in (
+        ["init", "distill-config", teacher, tmp_path / "student.cfg"],
+        ["init", "distill-vectors", teacher, texts, tmp_path / "vectors", "--width", 8],
+    ):
+        # What is registered stays so in this process: another name for each command.
+        name = command[1].replace("-", "_")
+        config["nlp"]["pipeline"] = ["tok2vec", "tagger", name]
+        config["components"][name] = {"factory": name}
+        config.to_disk(teacher / "config.cfg")
+        code.write_text(f"from spacy.language import Language\nLanguage.component({name!r}, func=lambda doc: doc)\n")
+        result = CliRunner().invoke(app, list(map(str, command)))
+        assert "TD202" in result.output
+        spacy_cli(*command, "--code", code)
 
 
 def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
