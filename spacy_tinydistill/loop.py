@@ -336,6 +336,9 @@ class _GradientStream:
 
     spaCy's encoders add up their listeners' gradients and run backwards when the last one answers. A pipe that found
     nothing to learn in a batch does not answer, and if it was the last one, the others' gradients would be lost.
+
+    And spares the listeners to go through all words of the batch, each of them, only to see that it is the one that
+    their encoder saw, which took a tenth of the time of a run: `_run_pipes` gives the same to all.
     """
 
     def __init__(self, encoder: Any) -> None:
@@ -343,6 +346,7 @@ class _GradientStream:
         self.answered: set[int] = set()
         for i, listener in enumerate(self.listeners):
             listener._backprop = self._watch(i, listener._backprop)
+            listener.verify_inputs = lambda _: True
 
     def _watch(self, i: int, backprop: Any) -> Any:
         def watched(*args: Any) -> Any:
@@ -352,7 +356,9 @@ class _GradientStream:
         return watched
 
     def finish(self) -> None:
-        """Answer, with no gradient, for the last listener if it did not."""
+        """Answer, with no gradient, for the last listener if it did not; leave the listeners as they were."""
+        for listener in self.listeners:
+            del listener.verify_inputs
         last = len(self.listeners) - 1
         if self.answered and last not in self.answered:
             self.listeners[last]._backprop([])
