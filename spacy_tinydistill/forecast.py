@@ -373,7 +373,7 @@ def _bytes_per_word(store: Store, role: Role) -> float:
 
 def _unpredicted_labels(run: Run, annotated: list[bytes]) -> dict[str, list[str]]:
     assert run.teacher is not None
-    docs = [Doc(run.teacher.vocab).from_bytes(data) for data in annotated]
+    docs = (Doc(run.teacher.vocab).from_bytes(data) for data in annotated)
     return unpredicted_labels(run.teacher, [source for source, _ in run.plan.values()], docs)
 
 

@@ -67,7 +67,7 @@ def measure_coverage(teacher: Language, docs: Sequence[Doc]) -> Coverage | None:
     return None
 
 
-def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Sequence[Doc]) -> dict[str, list[str]]:
+def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Iterable[Doc]) -> dict[str, list[str]]:
     """List the labels of a teacher's pipes that occur nowhere in what it wrote.
 
     Args:
@@ -79,14 +79,14 @@ def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Sequence[D
     Returns:
         Such labels, by pipe, in the pipe's order; an empty list for a pipe that predicts all of its labels.
     """
-    missing: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        labels = getattr(teacher.get_pipe(name), "labels", ())
-        readers = [_READERS[where] for where in teacher.get_pipe_meta(name).assigns if where in _READERS]
-        if labels and readers:
-            found = {label for doc in docs for read in readers for label in read(doc)}
-            missing[name] = [label for label in labels if label not in found]
-    return missing
+    labels: dict[str, Sequence[Any]] = {name: getattr(teacher.get_pipe(name), "labels", ()) for name in names}
+    written = {name: [where for where in teacher.get_pipe_meta(name).assigns if where in _READERS] for name in labels}
+    found: dict[str, set[Any]] = {name: set() for name in labels if labels[name] and written[name]}
+    for doc in docs:
+        for name in found:
+            for where in written[name]:
+                found[name].update(_READERS[where](doc))
+    return {name: [label for label in labels[name] if label not in found[name]] for name in found}
 
 
 def _encode(encoder: Model, docs: Sequence[Doc]) -> Iterator[list[int]]:
