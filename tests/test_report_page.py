@@ -28,6 +28,7 @@ from spacy_tinydistill.report.disagreement import MOST_TOKENS, SENTENCES
 from spacy_tinydistill.report.html import to_html
 from spacy_tinydistill.report.report import HTML_NAME, JSON_NAME, Report, find_tried
 from spacy_tinydistill.report.scores import Side, score_sides
+from spacy_tinydistill.report.table import score_rows
 
 HOSTILE = """<script>alert("1")</script>' onclick='alert(2)' " onload="alert(3)" {0} {text} %s | `x` &lt; ]]> --><b>"""
 
@@ -177,6 +178,10 @@ def test_a_teacher_who_was_not_asked(sides: tuple[Side, Side]) -> None:
     assert compared["disagreements"] == []
     assert compared["overall"] == {"retention": None, "agreement": None}
     assert 0 < compared["student"]["tag_acc"] < 1
+    # The student's own scores are still shown, but for those by type.
+    rows = score_rows(compared | {role: {"scores": compared[role]} for role in ("teacher", "student")})
+    assert {"tag_acc", "ents_f", "dep_las"} <= {row[1] for row in rows}
+    assert "ents_per_type" not in {row[1] for row in rows}
 
 
 def test_disagreements_are_ranked_and_bounded(sides: tuple[Side, Side], compared: dict) -> None:

@@ -45,8 +45,9 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """List the scores in per cent, once each, at the first pipe that has it; precision and recall not beside F."""
     columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
-    # Of a teacher who was not asked there are none in common.
-    shown = report["agreement"] or report["student"]["scores"]
+    # With a teacher who was not asked there are none in common. Those by type are no rows.
+    shown = {name for name, score in report["student"]["scores"].items() if score is None or isinstance(score, float)}
+    shown = report["agreement"].keys() or shown
     pipes: dict[str, str] = {}
     for pipe, names in report["pipes"].items():
         for name in names:
