@@ -176,6 +176,19 @@ def ruled(attributes: dict[str, str]) -> Language:
     return nlp
 
 
+def test_a_teacher_that_finds_nothing():
+    """Of its scores by label there are none, where the student's are a dict."""
+    teacher, student = spacy.blank("en"), spacy.blank("en")
+    teacher.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "pears"}])
+    student.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "apples"}])
+    gold = student.make_doc("I ate apples")
+    gold.set_ents([], default="outside")
+    scored = score_pipelines(teacher, student, ["I ate apples"], DocBin(docs=[gold]))
+    assert scored["teacher"]["ents_per_type"] is None
+    assert scored["student"]["ents_per_type"]
+    assert "ents_per_type" not in scored["retention"]
+
+
 def test_strings_of_the_teacher_that_the_student_never_saw():
     scored = score_pipelines(ruled({"MORPH": "Number=Plur"}), ruled({"MORPH": "Case=Gen"}), ["apples"])
     assert scored["agreement"]["morph_acc"] == 0.0

@@ -60,7 +60,8 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
     retention = {
         name: ratio(scores["student"][name], value)
         for name, value in scores["teacher"].items()
-        if name in scores["student"] and _is_number_or_none(value)
+        # Scores by label are nested, and None where one of the two has nothing to score.
+        if name in scores["student"] and _is_number_or_none(value) and _is_number_or_none(scores["student"][name])
     }
     kept = {name: weight for name, weight in weights.items() if retention.get(name) is not None}
     return {
