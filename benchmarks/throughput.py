@@ -67,7 +67,7 @@ def main(
     v4_python: Annotated[str | None, typer.Option(help="An interpreter that has spaCy 4, for part c")] = None,
     parts: Annotated[str, typer.Option(help="Which parts to run")] = "a,b,c,d",
     words: Annotated[int, typer.Option(help="Words in parts a to c")] = 20_000,
-    repeats: Annotated[int, typer.Option(help="How often each side of a to c takes its turn")] = 3,
+    repeats: Annotated[int, typer.Option(help="How often each side of a to c, and each size of d, takes its turn")] = 3,
     epochs: Annotated[int, typer.Option(help="Epochs in part c")] = 2,
     sizes: Annotated[str, typer.Option(help="Words in part d")] = "10000,100000,1000000,3000000",
 ) -> None:
@@ -109,7 +109,8 @@ def main(
             )
             report["comparisons"] += found
         if "d" in chosen:
-            report["growth"] = measure_growth(nlp, long_texts or texts, room, [int(size) for size in sizes.split(",")])
+            numbers = [int(size) for size in sizes.split(",")]
+            report["growth"] = measure_growth(nlp, long_texts or texts, room, numbers, repeats)
     srsly.write_json(output / "throughput.json", report)
     draw(output / "throughput.json", output / "throughput.svg")
     msg.good("Wrote throughput.json and throughput.svg", output)
@@ -221,7 +222,7 @@ def v4_job(teacher: str, config: Path, tokens: Path, room: Path, pipes: list[str
     }
 
 
-def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int]) -> dict[str, Any]:
+def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int], repeats: int) -> dict[str, Any]:
     """Part d. The teacher is a random CNN, as fast as can be; what is measured is not what it costs."""
     pipes = [name for name in nlp.pipe_names if name in FAST] or nlp.pipe_names
     config = ours.write_config(nlp, room / "nano.cfg", pipes=pipes, epochs=1, size="nano")
@@ -229,17 +230,23 @@ def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int]) -> 
     dev = room / "dev.spacy"
     write_texts(nlp, texts, room / "dev.jsonl", FEW_WORDS)
     DocBin(docs=load_teacher(teacher).pipe(list(read_texts(room / "dev.jsonl")))).to_disk(dev)
-    rows: dict[str, list[dict[str, Any]]] = {"recording": [], "training": []}
-    for size in sizes:
-        text = room / f"{size}.jsonl"
-        n_words = write_texts(nlp, texts, text, size)
-        shared = {"config": str(config), "store": str(room / f"{size}"), "dev": str(dev)}
-        recording = {"do": "record", "teacher": str(teacher), "texts": str(text), **shared}
-        training = {"do": "distill", "output": str(room / f"{size}-student"), **shared}
-        for what, job in (("recording", recording), ("training", training)):
-            rows[what].append({"words": n_words, **_run(sys.executable, "ours.py", job, room)})
-        shutil.rmtree(room / f"{size}")
-    growth = {what: {"runs": runs, **_trend(runs)} for what, runs in rows.items()}
+    words = {size: write_texts(nlp, texts, room / f"{size}.jsonl", size) for size in sizes}
+    answers: dict[str, dict[int, list[dict[str, Any]]]] = {
+        what: {size: [] for size in sizes} for what in ("recording", "training")
+    }
+    for _ in range(repeats):
+        for size in sizes:
+            shared = {"config": str(config), "store": str(room / f"{size}"), "dev": str(dev)}
+            recording = {"do": "record", "teacher": str(teacher), "texts": str(room / f"{size}.jsonl"), **shared}
+            training = {"do": "distill", "output": str(room / f"{size}-student"), **shared}
+            for what, job in (("recording", recording), ("training", training)):
+                answers[what][size].append(_run(sys.executable, "ours.py", job, room))
+            shutil.rmtree(room / f"{size}")
+            shutil.rmtree(room / f"{size}-student")
+    growth: dict[str, Any] = {}
+    for what, by_size in answers.items():
+        runs = [{"words": words[size], **_over_repeats(found)} for size, found in by_size.items()]
+        growth[what] = {"runs": runs, **_trend(runs)}
     _print_growth(growth)
     return {"teacher": f"random CNN, size nano: {', '.join(pipes)}", "texts": str(texts), **growth}
 
@@ -297,6 +304,16 @@ def _summarize(part: str, title: str, seconds: dict[str, list[float]], words: in
 
 def _spread(values: list[float]) -> dict[str, Any]:
     return {"median": median(values), "min": min(values), "max": max(values), "runs": values}
+
+
+def _over_repeats(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds are the median of the repeats, memory the most of them."""
+    return {
+        **answers[0],
+        "seconds": median(answer["seconds"] for answer in answers),
+        "all_seconds": [answer["seconds"] for answer in answers],
+        "peak_memory": max(answer["peak_memory"] for answer in answers),
+    }
 
 
 def _trend(runs: list[dict[str, Any]]) -> dict[str, Any]:
