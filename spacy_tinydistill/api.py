@@ -77,7 +77,7 @@ def distill(
         output: The folder to write `model-best`, `model-last`, the config, the targets, the checkpoint, the scores of
             each evaluation and the report to.
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
-            one.
+            one, of which fewer updates are made (`run.FIRST_UPDATES`): a first student is for looking at.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
         targets: What `record_targets` recorded, as a folder or a URL; by default the teacher is asked, once, and the
             record kept in `output`.

@@ -44,6 +44,10 @@ ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
 # How many texts to draw from what is to be learned on.
 SAMPLE = 1000
 
+# The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.
+FIRST_UPDATES = 600
+FIRST_EVALUATIONS = 100
+
 
 @dataclass(frozen=True)
 class Corpora:
@@ -121,7 +125,7 @@ def prepare(
         settings = read_distillation_config(config)
     nlp = teacher if isinstance(teacher, Language) else _load(teacher)
     if config is None:
-        config = read_config(student_config(nlp), overrides)
+        config = read_config(_first_config(nlp), overrides)
         settings = read_distillation_config(config)
     msg.divider("Initializing student pipeline")
     profile = profile_teacher(nlp)
@@ -199,6 +203,13 @@ def _is_held_out(i: int, share: float) -> bool:
 def _load(name: str | Path) -> Language:
     msg.info(f"Loading the teacher: {name}")
     return load_teacher(name)
+
+
+def _first_config(teacher: Language) -> Config:
+    config = student_config(teacher)
+    config["distillation"]["max_steps"] = FIRST_UPDATES
+    config["training"]["eval_frequency"] = FIRST_EVALUATIONS
+    return config
 
 
 def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:

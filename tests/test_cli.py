@@ -21,6 +21,7 @@ import spacy_tinydistill.cli.init_config
 import spacy_tinydistill.cli.init_vectors  # noqa: F401
 from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.run import prepare
 
 # Enough for a student of these 36 texts.
 SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]
@@ -335,6 +336,13 @@ def test_one_line_without_a_config(teacher_path: Path, tmp_path: Path) -> None:
     assert "Retention on held-out texts" in said
     assert load_config(output / "config.cfg")["paths"]["distill"] == str(texts)
     assert spacy.load(output / "model-best").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
+
+
+def test_a_first_student_learns_for_as_long_as_the_help_says(teacher_path: Path) -> None:
+    run = prepare(teacher_path, TEXTS, None, {}, -1)
+    assert f"learns for {run.settings.max_steps} updates instead of 4,000" in " ".join(
+        spacy_cli("distill", "--help").split()
+    )
 
 
 def test_texts_on_standard_input(teacher_path: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def distill_cli(
 
     CONFIG_OR_TEXTS is a config (.cfg) with a [distillation] block, or the texts to learn on: .jsonl, .csv, .txt,
     .spacy, a folder of these, or - for one text a line on standard input. Without a config that of a tiny student is
-    written.
+    written, which learns for 600 updates instead of 4,000: a first look, in minutes.
 
     Writes model-best, model-last, the config, what the teacher said, a checkpoint, the scores of each evaluation and
     a report (report.html, report.json) to the output folder. Any value of the config can be overridden on the command
