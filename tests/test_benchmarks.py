@@ -1,4 +1,4 @@
-"""The benchmark script runs, with both sides of each ratio; its figures are nobody's concern here."""
+"""The benchmark scripts run, with both sides of each ratio; their figures are nobody's concern here."""
 
 import json
 import subprocess
@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import srsly
 from tiny_teacher import make_teacher, write_texts
 
-THROUGHPUT = Path(__file__).parents[1] / "benchmarks" / "throughput.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+THROUGHPUT = BENCHMARKS / "throughput.py"
+QUALITY = BENCHMARKS / "quality.py"
 
 
 @pytest.mark.slow
@@ -35,3 +38,35 @@ def test_throughput_has_both_sides(tmp_path):
     assert "<svg" in (tmp_path / "out" / "throughput.svg").read_text()
     # What was recorded in between is gone.
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["throughput.json", "throughput.svg"]
+
+
+def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    students = [
+        ("gold", 0, 0, 0.80),
+        ("gold", 0, 1, 0.82),
+        ("soft", 0, 0, 0.84),
+        ("soft", 0, 1, 0.84),
+        ("ours", 0, 0, 0.85),
+    ]
+    students += [("ours", 0, 1, 0.87), ("hard", 0, 0, 0.83)]
+    rows = [
+        {
+            "task": "wnut17",
+            "way": way,
+            "raw_words": words,
+            "seed": seed,
+            "scores": {"ents_f": score},
+            "teacher": {"ents_f": 0.91},
+        }
+        for way, words, seed, score in students
+    ]
+    srsly.write_jsonl(tmp_path / "benchmarks" / "quality.jsonl", rows)
+
+    def quality(*arguments):
+        result = subprocess.run([sys.executable, QUALITY, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert "ours         0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%" in quality("table")
+    assert quality("run", "--task", "wnut17", "--seeds", "2", "--raw-words", "0") == ""

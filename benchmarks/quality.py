@@ -1,0 +1,255 @@
+"""What a student learns in each of four ways, over tasks, seeds and texts.
+
+    python benchmarks/quality.py run --task ewt --raw-words 400000
+    python benchmarks/quality.py table
+
+Each row of RESULTS is one student. What it scores is kept as it comes and never computed twice: a run that was stopped
+goes on with the students that are missing. The ways:
+
+gold   plain `spacy train` on the gold annotations
+hard   plain `spacy train` on what the teacher annotated, as if that were gold: what everybody does by hand today
+soft   the teacher's soft labels and nothing else, as spaCy v4's `spacy distill` has it
+ours   what the workflows of project.yml do: soft labels, gold, and word vectors from the teacher
+
+All have the same student (but that ours reads word vectors), batches, optimizer, number of updates and seed. Scored is
+the last student of each, not the best, so that nothing is chosen on the data that it is scored on. What a teacher said
+of the texts is recorded once for all of them. Teachers and corpora come from the steps of project.yml, in whose folder
+this runs.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain, product
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Annotated, Any
+
+import spacy
+import srsly
+import typer
+from spacy.tokens import DocBin
+from spacy.util import load_config
+
+from spacy_tinydistill.corpus import read_texts
+
+RESULTS = Path("benchmarks/quality.jsonl")
+WORK = Path("training/quality")
+WAYS = ("gold", "soft", "ours", "hard")
+RAW_TEXT = Path("corpus/snippets.jsonl")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Who teaches what, and what is scored."""
+
+    folder: str  # Of the corpora in corpus/, and of the teacher in training/
+    train: str
+    test: str
+    scores: tuple[str, ...]
+    updates: int
+    settings: dict[str, Any]  # Of the student's config, by dotted name
+
+
+TASKS = {
+    "ewt": Task(
+        "ewt",
+        "en_ewt-ud-train.spacy",
+        "en_ewt-ud-dev.spacy",
+        ("tag_acc", "pos_acc", "morph_acc", "dep_uas", "dep_las"),
+        updates=2000,
+        settings={},
+    ),
+    "wnut17": Task("wnut17", "train.spacy", "dev.spacy", ("ents_f",), updates=1000, settings={}),
+    "trec": Task(
+        "trec",
+        "train.spacy",
+        "test.spacy",
+        ("cats_macro_f", "cats_micro_f"),
+        updates=1200,
+        settings={"distillation.batcher.size": 800, "distillation.dropout": 0.2},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Student:
+    """One row of the results."""
+
+    task: str
+    way: str
+    raw_words: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the students of a task have in common."""
+
+    teacher: Path
+    train: Path
+    test: Path
+    texts: Path  # What the teacher spoke about besides the gold texts, or those again
+    store: Path
+    annotated: Path  # The teacher's hard labels
+    vectors: Path
+
+
+app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    task: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(TASKS))] = None,
+    way: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(WAYS))] = None,
+    seeds: Annotated[int, typer.Option(help="How many; of hard labels it is one")] = 3,
+    raw_words: Annotated[int, typer.Option(help=f"Words of {RAW_TEXT} to learn on in half of the runs")] = 400_000,
+) -> None:
+    """Train the students that are missing, the first seed's first, and keep what they score."""
+    known = {student for student, _ in read_results()}
+    for seed, name, words, how in product(range(seeds), task or TASKS, (0, raw_words), way or WAYS):
+        student = Student(name, how, words, seed)
+        # Raw text has no gold annotations.
+        if student in known or (how == "gold" and words) or (how == "hard" and seed):
+            continue
+        print(student, flush=True)
+        material = prepare(student)
+        scores = train(student, material)
+        row = {**asdict(student), "updates": TASKS[name].updates, "scores": scores, "teacher": judge(material)}
+        with RESULTS.open("a", encoding="utf8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+@app.command()
+def table() -> None:
+    """Print mean and spread of each way, and how much of the gap between gold alone and the teacher it closes."""
+    rows = list(read_results())
+    for name, task in TASKS.items():
+        for score in task.scores:
+            found: dict[tuple[str, int], list[float]] = {}
+            for student, row in rows:
+                if student.task == name:
+                    found.setdefault((student.way, student.raw_words), []).append(100 * row["scores"][score])
+                    teacher = 100 * row["teacher"][score]
+            if not found:
+                continue
+            print(f"\n{name}, {score}: teacher {teacher:.2f}")
+            gold = mean(found["gold", 0]) if ("gold", 0) in found else None
+            for (way, words), values in sorted(found.items()):
+                line = f"  {way:5} {words:>8,} words of raw text: {mean(values):.2f}"
+                line += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+                line += f" of {len(values)}"
+                line += f", gap closed {(mean(values) - gold) / (teacher - gold):.0%}" if gold is not None else ""
+                print(line)
+
+
+def read_results() -> Iterator[tuple[Student, dict[str, Any]]]:
+    """Read what is known."""
+    for row in srsly.read_jsonl(RESULTS) if RESULTS.exists() else ():
+        yield Student(row["task"], row["way"], row["raw_words"], row["seed"]), row
+
+
+def prepare(student: Student) -> Material:
+    """Make the student's material, as far as it is not there from other students."""
+    task = TASKS[student.task]
+    corpus, folder = Path("corpus") / task.folder, WORK / student.task
+    raw = folder / f"raw-{student.raw_words}.jsonl"
+    material = Material(
+        teacher=Path("training") / task.folder / "teacher" / "model-best",
+        train=corpus / task.train,
+        test=corpus / task.test,
+        texts=raw if student.raw_words else corpus / task.train,
+        store=folder / f"store-{student.raw_words}",
+        annotated=folder / f"annotated-{student.raw_words}.spacy",
+        vectors=folder / "vectors",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    if student.raw_words and not raw.exists():
+        srsly.write_jsonl(raw, ({"text": text} for text in first_words(student.raw_words)))
+    if student.way == "ours" and not material.vectors.exists():
+        call("init", "distill-vectors", material.teacher, material.train, material.vectors, "--limit", 14_000)
+    if student.way in ("soft", "ours") and not (material.store / "manifest.json").exists():
+        config = write_config(student, material, folder / "record.cfg")
+        call("distill-targets", material.teacher, material.texts, material.store, "--config", config)
+    if student.way == "hard" and not material.annotated.exists():
+        annotate(material, raw if student.raw_words else None)
+    return material
+
+
+def train(student: Student, material: Material) -> dict[str, float]:
+    """Train one student in its way and score it."""
+    output = WORK / student.task / f"{student.way}-{student.raw_words}-{student.seed}"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    config = write_config(student, material, output.with_suffix(".cfg"))
+    if student.way in ("soft", "ours"):
+        call("distill", "-", config, "--targets", material.store, "--output", output, "--force")
+    else:
+        gold_only = output.with_suffix(".gold.cfg")
+        subprocess.run([sys.executable, "scripts/gold_only.py", config, gold_only], check=True)
+        source = material.train if student.way == "gold" else material.annotated
+        call("train", gold_only, "--output", output, "--corpora.gold.path", source)
+    return score(output / "model-last", material.test)
+
+
+def write_config(student: Student, material: Material, path: Path) -> Path:
+    """Write what `init distill-config` writes, with this student's settings."""
+    task = TASKS[student.task]
+    vectors = ("--vectors", material.vectors) if student.way == "ours" else ()
+    call("init", "distill-config", material.teacher, path, "--force", *vectors)
+    settings = {
+        "paths.distill": str(material.texts),
+        "paths.gold": str(material.train),
+        "paths.dev": str(material.test),
+        "system.seed": student.seed,
+        "distillation.max_steps": task.updates,
+        "training.eval_frequency": task.updates,
+        **task.settings,
+    }
+    if student.way == "soft":
+        settings["distillation.gold_weight"] = 0.0
+    load_config(path, overrides=settings, interpolate=False).to_disk(path)
+    return path
+
+
+def annotate(material: Material, raw: Path | None) -> None:
+    """Write the teacher's annotations of the gold texts and of raw text."""
+    nlp = spacy.load(material.teacher)
+    texts = (doc.text for doc in DocBin().from_disk(material.train).get_docs(nlp.vocab))
+    docs = nlp.pipe(chain(texts, read_texts(raw) if raw else ()))
+    DocBin(docs=docs).to_disk(material.annotated)
+
+
+def first_words(words: int) -> Iterator[str]:
+    """Yield the first texts that have so many words together."""
+    for text in read_texts(RAW_TEXT):
+        if words <= 0:
+            return
+        words -= len(text.split())
+        yield text
+
+
+def judge(material: Material) -> dict[str, float]:
+    """Score the teacher, once."""
+    path = WORK / f"{material.teacher.parts[1]}-teacher.json"
+    if not path.exists():
+        srsly.write_json(path, score(material.teacher, material.test))
+    return srsly.read_json(path)  # type: ignore[return-value]
+
+
+def score(pipeline: Path, test: Path) -> dict[str, float]:
+    """Score a pipeline as `spacy evaluate` does."""
+    output = WORK / "scores.json"
+    call("evaluate", pipeline, test, "--output", output)
+    scores = srsly.read_json(output)
+    return {key: value for key, value in scores.items() if isinstance(value, float)}  # type: ignore[union-attr]
+
+
+def call(*arguments: Any) -> None:
+    """Run one of spaCy's commands, and stop where it fails."""
+    subprocess.run([sys.executable, "-m", "spacy", *map(str, arguments)], check=True)
+
+
+if __name__ == "__main__":
+    app()
