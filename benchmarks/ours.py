@@ -21,6 +21,7 @@ from thinc.api import Config, Model
 
 from spacy_tinydistill import distill, record_targets
 from spacy_tinydistill.components.base import Lesson, pipes_of
+from spacy_tinydistill.device import fast_matrices
 from spacy_tinydistill.loop import Progress, distill_while_improving
 from spacy_tinydistill.material import INITIALIZE_SAMPLE, make_corpus
 from spacy_tinydistill.report.worker import peak_memory
@@ -105,7 +106,8 @@ def train_from_store(run: Run, store: Store) -> list[float]:
         training=run.training,
         progress=Progress(),
     )
-    return _epoch_seconds(steps)
+    with fast_matrices(student):
+        return _epoch_seconds(steps)
 
 
 def train_with_spacy(run: Run, annotated: Sequence[bytes]) -> list[float]:

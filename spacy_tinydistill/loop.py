@@ -19,6 +19,7 @@ from wasabi import Printer
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
 from .components.base import Lesson, pipes_of
 from .curve import CURVE_NAME, add_point, cut_back
+from .device import fast_matrices
 from .errors import DistillationError
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
@@ -108,7 +109,7 @@ def distill(
     with student.select_pipes(disable=frozen):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
     try:
-        with stop_signals() as stopped:
+        with stop_signals() as stopped, fast_matrices(student):
             for _, info, is_best in steps:
                 if is_best is not None:
                     with student.select_pipes(disable=frozen):

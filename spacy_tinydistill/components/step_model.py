@@ -10,8 +10,8 @@ from spacy.ml._precomputable_affine import PrecomputableAffine
 from spacy.ml.parser_model import ParserStepModel
 from thinc.api import Linear, Model, NumpyOps
 
-# Typed as Any: Thinc's types tell arrays apart by their dimensions.
-NUMPY_OPS: Any = NumpyOps()
+# With NumPy's own BLAS; see device.fast_matrices. Typed as Any: Thinc's types tell arrays apart by their dimensions.
+NUMPY_OPS: Any = NumpyOps(use_blis=False)
 
 # spaCy's rate between the step model's two layers, whatever the dropout elsewhere, unless that is 0.
 DROPOUT = 0.1

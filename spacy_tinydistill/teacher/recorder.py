@@ -15,6 +15,7 @@ from thinc.api import NumpyOps, get_current_ops
 
 from ..components.annotations import harden_all
 from ..components.base import Reads, TeachingRule, pipes_of
+from ..device import fast_matrices
 from ..errors import DistillationError
 from .precision import fastest_precision
 from .store import StoreWriter, cut_shards
@@ -125,7 +126,7 @@ def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[
     pipes = _needed_pipes(teacher, rules)
     for window in _windows(records):
         said: dict[int, Targets] = {}
-        with fastest_precision(teacher):
+        with fastest_precision(teacher), fast_matrices(teacher):
             for indices in _batches([len(item) for item in window], teacher.batch_size):
                 docs = [window[i].make_doc(teacher.vocab) for i in indices]
                 said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
