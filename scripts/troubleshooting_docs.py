@@ -56,6 +56,9 @@ NOTES = {
     "TD210": "The reason is spaCy's own message. Architectures of your own need `--code`.",
     "TD211": 'spaCy runs on a GPU by CuPy: `pip install "spacy[cuda12x]"` for CUDA 12. That PyTorch sees the GPU is '
     "not enough.",
+    "TD220": "A label that a teacher never met in training is missing from its pipe: [initialize.components.PIPE] "
+    "labels can name all of them when it is trained.",
+    "TD222": "Hard labels, such as an LLM's, are decisions, and these have no mean.",
     "TD301": "Try a tenth of the learning rate: `--distillation.optimizer.learn_rate.initial_rate 0.0002`. With "
     "`--resume` the run goes on from its last evaluation.",
     "TD303": "A resumed run may have more `max_steps`. In a config from `init distill-config` the learning rate then "
@@ -71,6 +74,9 @@ NOTES = {
     "temperature, can learn from it.",
     "TD621": "`ray status` on one of its machines shows the cluster.",
     "TD624": "A single worker that is lost is replaced, and its shard done again; this is the whole cluster going.",
+    "TD631": "With a cache (`[components.NAME.cache] path`) spacy-llm does not ask again about the texts of a shard "
+    "that was not finished.",
+    "TD633": "Gold and dev data are recorded too: give the same --paths.gold and --paths.dev.",
 }
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,22 @@ from .device import use_device
 from .errors import DistillationError
 from .files import Folder
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
-from .material import describe_texts, judge_teacher, make_corpus, read_dev, start_student
+from .material import (
+    count_silence,
+    describe_texts,
+    judge_teacher,
+    list_folders,
+    make_corpus,
+    open_targets,
+    read_dev,
+    start_student,
+)
 from .report.compare import Recorded, compare_recorded
 from .report.report import HTML_NAME, JSON_NAME
 from .report.scores import Side
 from .report.size import count_parameters
-from .run import Run, list_records, prepare, prepare_recorded
+from .run import Run, Teacher, check_named, list_records, list_teachers, prepare, prepare_recorded
+from .schemas import shares_of
 from .student.meta import add_origin, plain_scores
 from .teacher.profile import fingerprint
 from .teacher.ray import Worker, connect, record_on_cluster
@@ -57,13 +67,13 @@ OUTPUT_NAMES = (
 
 
 def distill(
-    teacher: str | Path | Language,
+    teacher: Teacher | Sequence[Teacher],
     texts: str | Path | Iterable[str] | None = None,
     *,
     output: str | Path,
     config: str | Path | Config | None = None,
     overrides: dict[str, Any] | None = None,
-    targets: str | Path | None = None,
+    targets: str | Path | Sequence[str | Path] | None = None,
     gpu_id: int = -1,
     resume: bool = False,
     force: bool = False,
@@ -71,16 +81,17 @@ def distill(
     """Distil a student from a teacher.
 
     Args:
-        teacher: The pipeline to learn from: an installed package, a folder, or loaded. With `targets` it is not
-            loaded, only seen to be the one that was recorded; "-" spares that.
+        teacher: The pipeline to learn from: an installed package, a folder, or loaded. Of a list of them the soft
+            labels are averaged. "-" for those that the config names. With `targets` it is not loaded, only seen to be
+            the one that was recorded; "-" spares that.
         texts: What to learn on: texts, or a path as `corpus.text_corpus` takes it. By default what the config says.
         output: The folder to write `model-best`, `model-last`, the config, the targets, the checkpoint, the scores of
             each evaluation and the report to.
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
             one, of which fewer updates are made (`run.FIRST_UPDATES`): a first student is for looking at.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
-        targets: What `record_targets` recorded, as a folder or a URL; by default the teacher is asked, once, and the
-            record kept in `output`.
+        targets: What `record_targets` recorded, as a folder or a URL, or a list of these, one for each teacher; by
+            default the teacher is asked, once, and the record kept in `output`.
         gpu_id: The GPU to run on; -1 for the CPU.
         resume: Go on with an interrupted run from what is in `output`.
         force: Replace an earlier run in `output`.
@@ -91,19 +102,17 @@ def distill(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
-    if teacher == "-" and targets is None:
-        raise DistillationError("TD627")
     use_device(gpu_id)
     output_path = Path(output)
     check_output(output_path, resume=resume, force=force)
-    store = None
+    store: Store | None = None
     if targets is None:
         run = prepare(teacher, texts, config, overrides or {}, gpu_id)
     else:
         if config is None or texts is not None:
             raise DistillationError("TD615")
-        store = _open_store(targets, teacher)
-        run = prepare_recorded(store, config, overrides or {}, gpu_id)
+        run, store = prepare_recorded(_open_stores(targets, teacher), config, overrides or {}, gpu_id)
+    check_named(teacher, run.settings)
     student = run.student
     labels_known = run.labels_known
     if labels_known:
@@ -120,15 +129,20 @@ def distill(
         msg.divider("Asking the teacher")
         if force and not goes_on:
             clear_output(output_path)
-        _record(run, output_path / DIR_TARGETS)
-        store = Store(output_path / DIR_TARGETS)
+        for number, folder in enumerate(list_folders(output_path / DIR_TARGETS, run)):
+            _record(run, folder, number)
+        store = open_targets(output_path / DIR_TARGETS, run)
+    for name, count in count_silence(store, run).items():
+        msg.warn(f"Of {count} texts the teacher said nothing for {name} to learn.")
     if not labels_known:
         lessons, strings = start_student(run, store)
     corpus = make_corpus(store, run)
     # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
     judged = judge_teacher(store, run, student)
     teacher_scores = Scorer(student).score(judged) if judged else {}
-    add_origin(student, run.profile, plain_scores(teacher_scores), describe_texts(store, run))
+    shares = shares_of(run.settings, len(run.headers))
+    profiles = [header.profile for header in run.headers]
+    add_origin(student, profiles, shares, plain_scores(teacher_scores), describe_texts(store, run))
 
     msg.divider("Distilling student pipeline from teacher")
     student.config.to_disk(output_path / CONFIG_NAME)
@@ -156,7 +170,7 @@ def distill(
 
 
 def record_targets(
-    teacher: str | Path | Language,
+    teacher: Teacher,
     texts: str | Path | Iterable[str] | None = None,
     *,
     store: str | Path,
@@ -209,11 +223,14 @@ def record_targets(
         run = prepare(teacher, texts, config, overrides or {}, gpu_id if engine == "local" else -1)
         if run.streams:
             raise DistillationError("TD616")
+        if len(run.teachers) > 1:
+            raise DistillationError("TD636", count=len(run.teachers))
+        (teacher,) = list_teachers(teacher, run.settings)
         msg.divider("Asking the teacher")
         if force:
             folder.remove()
         if isinstance(teacher, Language) or engine == "local":
-            return _record(run, store)
+            return _record(run, store, 0)
         worker = Worker(
             # A folder is named from the root, as the workers are elsewhere.
             teacher=str(teacher) if is_package(str(teacher)) else str(Path(teacher).absolute()),
@@ -221,7 +238,7 @@ def record_targets(
             gpu=gpu_id >= 0,
             gpu_allocator=run.training["gpu_allocator"],
         )
-        return _record(run, store, partial(record_on_cluster, worker, workers))
+        return _record(run, store, 0, partial(record_on_cluster, worker, workers))
 
 
 def check_output(path: Path, *, resume: bool, force: bool) -> None:
@@ -233,7 +250,7 @@ def check_output(path: Path, *, resume: bool, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise DistillationError("TD506", path=path)
-    if resume and not (path / loop.FILE_NAME).exists() and not (path / DIR_TARGETS / MANIFEST).exists():
+    if resume and not (path / loop.FILE_NAME).exists() and not any(path.glob(f"{DIR_TARGETS}/**/{MANIFEST}")):
         raise DistillationError("TD302", path=path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -253,11 +270,16 @@ def clear_output(path: Path) -> None:
             (path / name).unlink(missing_ok=True)
 
 
-def _open_store(path: str | Path, teacher: str | Path | Language) -> Store:
-    store = Store(path)
+def _open_stores(targets: str | Path | Sequence[str | Path], teacher: Teacher | Sequence[Teacher]) -> list[Store]:
+    """Open what was recorded, and see that it is of the teachers that are named."""
+    stores = [Store(path) for path in ([targets] if isinstance(targets, str | Path) else targets)]
     if teacher != "-":
-        check_teacher(path, store.manifest, fingerprint(teacher))
-    return store
+        named = list_teachers(teacher, None)
+        if len(named) != len(stores):
+            raise DistillationError("TD635", found=len(stores), expected=len(named))
+        for store, one in zip(stores, named, strict=True):
+            check_teacher(store.path, store.manifest, fingerprint(one))
+    return stores
 
 
 def _check_store_folder(folder: Folder) -> None:
@@ -269,33 +291,38 @@ def _check_store_folder(folder: Folder) -> None:
         raise DistillationError("TD618", path=folder.location, found=", ".join(found[:5]))
 
 
-def _record(run: Run, path: str | Path, on_cluster: Callable[..., None] | None = None) -> Manifest:
-    """Ask the teacher about all texts, or about those that an interrupted recording has left.
+def _record(run: Run, path: str | Path, number: int, on_cluster: Callable[..., None] | None = None) -> Manifest:
+    """Ask a teacher about all texts, or about those that an interrupted recording has left.
 
     Args:
         run: What is to be asked.
         path: The store.
+        number: Which of the teachers is asked, from 0.
         on_cluster: In place of `record_store`, told who is asked.
     """
-    assert run.teacher is not None
-    ask = on_cluster or partial(record_store, run.teacher)
+    ask = on_cluster or partial(record_store, run.teachers[number])
     total = len(run.corpora.dev) + (0 if run.streams else run.corpora.n_texts + len(run.corpora.gold))
-    with StoreWriter(path, run.header) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
+    with StoreWriter(path, run.headers[number]) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
         ask(list_records(run), run.plan, writer, on_doc=bar.update)
     return writer.manifest
 
 
 def _write_report(
-    student: Language, store: Store, run: Run, teacher: str | Path | Language, output_path: Path, gpu_id: int
+    student: Language,
+    store: Store,
+    run: Run,
+    teacher: Teacher | Sequence[Teacher],
+    output_path: Path,
+    gpu_id: int,
 ) -> None:
     judged = [example for example in judge_teacher(store, run, student) if len(example.predicted)]
     examples = [example for example in read_dev(store, run, student) if len(example.predicted)]
-    meta = run.profile.meta
+    first = None if teacher == "-" and not run.settings.teachers else list_teachers(teacher, run.settings)[0]
     recorded = Recorded(
         teacher={
-            "name": f"{meta['lang']}_{meta['name']}",
-            "version": meta["version"],
-            "path": None if isinstance(teacher, Language) or teacher == "-" else str(teacher),
+            "name": run.profile.name,
+            "version": run.profile.meta["version"],
+            "path": None if first is None or isinstance(first, Language) else str(first),
             "pipeline": list(run.profile.pipes),
             "bytes": run.profile.bytes_on_disk,
             "parameters": count_parameters(run.teacher) if run.teacher else None,

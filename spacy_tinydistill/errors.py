@@ -32,6 +32,12 @@ MESSAGES: dict[str, str] = {
     "TD012": "[training] {key} is {value}, and nothing can be done so often. Set it to 1 or more.",
     "TD013": "--{key} has no path, but {value!r}. Give one, such as --paths.distill texts.jsonl; an option without a "
     "value counts as true.",
+    "TD014": "[distillation] teacher_weights has {found} numbers, and there are {expected} teachers. Give one for "
+    "each, in their order, or none, and all count the same.",
+    "TD015": "[distillation] teachers names {teachers}, and the command another one: {teacher}. Give - in its place "
+    "to learn from those that the config names.",
+    "TD016": "A streamed corpus (max_epochs = -1) is learned from one teacher, and there are {count}: of several, "
+    "what each says is recorded first. Set [distillation] max_epochs to 0 or more.",
     # The text to learn on
     "TD101": "There is no text to learn on: none was given that has tokens, and [paths] distill and gold are null or "
     "have none. Give a file or folder of JSONL, plain text or DocBins with --paths.distill.",
@@ -61,10 +67,10 @@ MESSAGES: dict[str, str] = {
     'a transformer: pip install "spacy-tinydistill[transformers]".',
     "TD203": "The student's pipe {pipe!r} lacks {count} of the teacher's labels: {labels}. Take the labels out of "
     "[initialize.components.{pipe}] so that they come from the teacher, or add those that are missing.",
-    "TD204": "Teacher and student tokenize differently: {text!r} is {teacher} for the teacher and {student} for the "
-    "student. Give the student the teacher's language and [nlp.tokenizer].",
-    "TD205": "The teacher has no pipe {teacher!r} to teach the student's pipe {student!r}; it has {pipes}. Name the "
-    "right one in [distillation.student_to_teacher], or freeze the pipe in [training] frozen_components.",
+    "TD204": "Teacher and student tokenize differently: {text!r} is {teacher} for the teacher {name!r} and {student} "
+    "for the student. Give the student the teacher's language and [nlp.tokenizer].",
+    "TD205": "The teacher {name!r} has no pipe {teacher!r} to teach the student's pipe {student!r}; it has {pipes}. "
+    "Name the right one in [distillation.student_to_teacher], or freeze the pipe in [training] frozen_components.",
     "TD206": "Teacher and student have no pipe in common that can be taught: the teacher has {teacher}, the student "
     "{student}. Map them in [distillation.student_to_teacher].",
     "TD207": "The rule in [distillation.teaching.{pipe}] cannot teach a {student} from a {teacher}. Remove the block "
@@ -76,6 +82,13 @@ MESSAGES: dict[str, str] = {
     "command line.",
     "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
     "the CPU, or install CuPy for your CUDA version.",
+    "TD220": "The teachers of {pipe!r} do not have the same labels: {count} of them are the first teacher's or the "
+    "{number}. one's alone: {labels}. Soft labels can be averaged of teachers with the same labels only, in whichever "
+    "order. Train them on the same labels, or leave one out.",
+    "TD221": "The teachers cannot teach {pipe!r} together: from the first it learns by {first}, from {teacher!r} by "
+    "{other}. Give teachers with pipes of the same kind, or leave one out.",
+    "TD222": "Several teachers cannot teach {pipe!r} together: the rule {rule} does not say how they are averaged. "
+    "Leave all but one of them out, or freeze the pipe in [training] frozen_components.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
@@ -174,8 +187,23 @@ MESSAGES: dict[str, str] = {
     "of the one here {expected}. Give all machines the same files, such as a folder that they share.",
     "TD626": "{shard} was begun {tries} times, and each time its worker was gone before it was done. Perhaps there is "
     "too little memory for a worker, or a text crashes the teacher; Ray's logs say how workers ended.",
-    "TD627": '"-" stands for the teacher of recorded targets, and there are none. Name the teacher, or give what '
-    "`python -m spacy distill-targets` recorded with --targets.",
+    "TD627": '"-" stands for the teachers that [distillation] teachers names, or whose targets were recorded, and '
+    "there are none. Name the teacher, or give what `python -m spacy distill-targets` recorded with --targets.",
+    "TD630": "The teacher's pipe {pipe!r} gave back {found} of {expected} Docs, of a batch that begins with {text!r}. "
+    "What a pipe leaves out cannot be told from what it finds nothing in. Let it raise its errors, or give back each "
+    "Doc.",
+    "TD631": "The teacher's pipe {pipe!r} failed on a batch of Docs that begins with {text!r}: {reason}. What was "
+    "recorded before is kept; once the cause is gone, go on with the same command, `spacy distill` with --resume.",
+    "TD632": "The teacher's pipe {teacher!r} said nothing of any text, so that the student's pipe {pipe!r} has "
+    "nothing to learn. See what it answers: an empty answer, or none of the categories to choose from, says nothing.",
+    "TD633": "The targets in {path} and in {other} are of different texts, or of texts that were cut into other "
+    "tokens. Record the same texts by each teacher, with the same student's config.",
+    "TD634": "The targets in {path} are for {found}, and those in {first} for {expected}. Record each teacher with "
+    "the same student's config: `python -m spacy distill-targets TEACHER CORPUS STORE --config CONFIG`.",
+    "TD635": "There are {found} stores of targets and {expected} teachers. Name the teacher of each store, in their "
+    "order, or - for whichever they are of.",
+    "TD636": "A store holds what one teacher says, and there are {count}. Record each to a store of its own, and give "
+    "all of these to --targets.",
 }
 
 

@@ -22,7 +22,7 @@ from spacy.training.loop import create_evaluation_callback
 from . import loop
 from .components.base import Lesson
 from .corpus import make_examples
-from .material import make_corpus, read_dev, start_student
+from .material import list_folders, make_corpus, open_targets, read_dev, start_student
 from .preflight import Ready
 from .report.size import bytes_on_disk
 from .report.worker import peak_memory
@@ -105,10 +105,11 @@ def forecast(ready: Ready) -> Forecast:
     with TemporaryDirectory() as folder:
         output = Path(folder)
         sample, asked = _ask_for(ASKING_SECONDS, run, output)
-        store = Store(output / "targets")
+        store = open_targets(output / "targets", run)
         learned = _learn_for(LEARNING_SECONDS, sample, store, ready.started, epoch_words, output)
-        word_bytes = {role: _bytes_per_word(store, role) for role in Role}
-        header_bytes = (output / "targets" / HEADER).stat().st_size
+        folders = list_folders(output / "targets", run)
+        word_bytes = {role: sum(_bytes_per_word(Store(folder), role) for folder in folders) for role in Role}
+        header_bytes = sum((folder / HEADER).stat().st_size for folder in folders)
         student_bytes = bytes_on_disk(output / loop.DIR_MODEL_LAST)
         checkpoint_bytes = (output / loop.FILE_NAME).stat().st_size
     # Of a stream only the dev data is recorded: about its texts the teacher is asked as they are learned on.
@@ -140,7 +141,7 @@ class _Asked:
     """What it took to ask the teacher."""
 
     words: int
-    annotated: list[bytes]  # The texts, as the teacher annotates them
+    annotated: list[bytes]  # The texts of which the teacher said anything, as it annotates them
     asking: float  # Seconds a word
     annotating: float  # Likewise, by the whole teacher
 
@@ -157,19 +158,23 @@ def _ask_for(seconds: float, run: Run, output: Path) -> tuple[Run, _Asked]:
 
 
 def _ask(run: Run, path: Path) -> _Asked:
-    assert run.teacher is not None
     records = list(list_records(run))
     learned = [item for item in records if item.role is not Role.DEV]
     words = sum(map(len, learned))
+    said: list[list[bytes | None]] = []
     start = timer()
-    annotated = list(annotate(run.teacher, (item.make_doc(run.teacher.vocab) for item in learned), hard=True))
+    for teacher in run.teachers:
+        said.append(list(annotate(teacher, (item.make_doc(teacher.vocab) for item in learned), hard=True)))
     annotating = (timer() - start) / words
-    with StoreWriter(path, run.header) as writer:
-        start = timer()
-        record_store(run.teacher, list_records(run), run.plan, writer)
-        recording = timer() - start
+    recording = 0.0
+    for teacher, header, folder in zip(run.teachers, run.headers, list_folders(path, run), strict=True):
+        with StoreWriter(folder, header) as writer:
+            start = timer()
+            record_store(teacher, list_records(run), run.plan, writer)
+            recording += timer() - start
     # Those that are to be scored on were annotated, too.
     judged = sum(len(item) for item in records if item.role not in LEARNED)
+    annotated = [data for data in said[0] if data is not None]
     return _Asked(words, annotated, max(recording - judged * annotating, 0.0) / words, annotating)
 
 

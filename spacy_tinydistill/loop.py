@@ -17,6 +17,7 @@ from thinc.api import Model, fix_random_seed
 from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
+from .components.annotations import speaks_of
 from .components.base import Lesson, pipes_of
 from .curve import CURVE_NAME, add_point, cut_back
 from .device import fast_matrices
@@ -35,7 +36,7 @@ class Taught:
     """One text of the corpus and what is known about it."""
 
     example: Example  # The student's Doc, and gold annotations where there are some
-    targets: Targets  # What the teacher says about the Doc, by student pipe
+    targets: Targets  # What the teacher says about the Doc, by student pipe; none of which it says nothing
     has_gold: bool
 
     def __len__(self) -> int:
@@ -196,7 +197,7 @@ def distill_while_improving(
         update = _Update(student, lessons, settings, training, progress, losses)
         if settings.gold_weight:
             for part in parts:
-                update.learn_from_gold([taught for taught in part if taught.has_gold])
+                update.learn_from_gold(part)
             _scale_gradients(student, settings.gold_weight)
         for part in parts:
             update.learn_from_teacher(part)
@@ -282,11 +283,11 @@ class _Update:
         self.losses = losses
 
     def learn_from_gold(self, batch: list[Taught]) -> None:
-        """Add the gradients of spaCy's own losses on gold annotations."""
-        examples = [taught.example for taught in batch]
+        """Add the gradients of spaCy's own losses on gold annotations; a pipe learns from Docs that have its own."""
 
-        def learn(name: str, pipe: Any) -> float:
+        def learn(name: str, pipe: Any, batch: list[Taught]) -> float:
             try:
+                examples = [taught.example for taught in batch]
                 return float(pipe.update(examples, drop=self.dropout, losses={})[name])
             except ValueError as error:
                 # spaCy's own errors for a loss or scores that are not numbers.
@@ -294,19 +295,42 @@ class _Update:
                     return math.nan
                 raise
 
-        if batch:
-            self._run_pipes(batch, learn)
+        def speakers(taught: Taught) -> set[str]:
+            gold = taught.example.reference
+            return {name for name in self.lessons if taught.has_gold and speaks_of(gold, self.student.get_pipe(name))}
+
+        self._run_groups(batch, speakers, learn)
 
     def learn_from_teacher(self, batch: list[Taught]) -> None:
         """Add the gradients of the distillation losses."""
-        docs = [taught.predicted for taught in batch]
 
-        def learn(name: str, pipe: Any) -> float:
+        def learn(name: str, pipe: Any, batch: list[Taught]) -> float:
+            docs = [taught.predicted for taught in batch]
             return self.lessons[name].update(docs, [taught.targets[name] for taught in batch], dropout=self.dropout)
 
-        self._run_pipes(batch, learn)
+        self._run_groups(batch, lambda taught: taught.targets.keys() & self.lessons, learn)
 
-    def _run_pipes(self, batch: list[Taught], learn: Callable[[str, Any], float]) -> None:
+    def _run_groups(
+        self,
+        batch: list[Taught],
+        learners: Callable[[Taught], set[str]],
+        learn: Callable[[str, Any, list[Taught]], float],
+    ) -> None:
+        """Let each pipe learn from those texts that have something for it.
+
+        An encoder hands its vectors of all texts to all of its listeners, so texts with something for the same pipes,
+        which most often are all, go through it together, and those with something for others by themselves.
+        """
+        groups: dict[frozenset[str], list[Taught]] = {}
+        for taught in batch:
+            groups.setdefault(frozenset(learners(taught)), []).append(taught)
+        for names, group in groups.items():
+            if names:
+                self._run_pipes(group, names, learn)
+
+    def _run_pipes(
+        self, batch: list[Taught], names: frozenset[str], learn: Callable[[str, Any, list[Taught]], float]
+    ) -> None:
         """Let encoders hand out their vectors, the pipes learn, and their gradients flow back into the encoders."""
         examples = [taught.example for taught in batch]
         streams = []
@@ -314,8 +338,8 @@ class _Update:
             if hasattr(pipe, "listeners") and name not in self.frozen:
                 pipe.update(examples, drop=self.dropout, losses=self.losses)
                 streams.append(_GradientStream(pipe))
-            elif name in self.lessons:
-                loss = learn(name, pipe)
+            elif name in names:
+                loss = learn(name, pipe, batch)
                 if not math.isfinite(loss):
                     self._report_loss(name, loss, batch)
                 self.losses[name] = self.losses.get(name, 0.0) + loss

@@ -11,15 +11,15 @@ from typing import Any
 from spacy.language import Language
 from spacy.training import Example
 
-from .components.annotations import Annotations, read_annotated
+from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson
 from .errors import DistillationError
 from .loop import Corpus, Taught
-from .run import LEARNED, Run
+from .run import LEARNED, Run, join_stores
 from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.recorder import ask
 from .teacher.store import Store
-from .teacher.targets import Record, Role
+from .teacher.targets import Record, Role, Targets
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
@@ -44,6 +44,33 @@ def start_student(run: Run, store: Store | None = None) -> tuple[dict[str, Lesso
     return start_lessons(run.student, run.lessons, run.plan), strings
 
 
+def open_targets(path: Path, run: Run) -> Store:
+    """Open what a run's teachers said: the folder itself, or, of several teachers, a folder in it for each."""
+    return join_stores([Store(folder) for folder in list_folders(path, run)], run.settings)
+
+
+def list_folders(path: Path, run: Run) -> list[Path]:
+    """Name the folder for what each of a run's teachers says."""
+    return [path] if len(run.headers) == 1 else [path / str(i + 1) for i in range(len(run.headers))]
+
+
+def count_silence(store: Store, run: Run) -> dict[str, int]:
+    """Count the texts of which the teacher did not say anything, by the student's pipe; none where it always did.
+
+    Raises:
+        DistillationError: TD632, it said nothing of any text.
+    """
+    asked = 0 if run.streams else store.manifest.count(*LEARNED, Role.HELD_OUT)
+    silence = {}
+    for name, (source, _) in run.plan.items():
+        said = store.manifest.count_said(name)
+        if asked and said == 0:
+            raise DistillationError("TD632", pipe=name, teacher=source)
+        if asked and said is not None and said < asked:
+            silence[name] = asked - said
+    return silence
+
+
 def make_corpus(store: Store, run: Run) -> Corpus:
     """Make what a student learns from: the texts, what the teacher said of them, and gold annotations.
 
@@ -58,7 +85,7 @@ def read_dev(store: Store, run: Run, student: Language) -> Iterator[Example]:
     if run.corpora.dev:
         yield from run.corpora.readers["dev"](student)
         return
-    for item in store.read(Role.HELD_OUT):
+    for item in _read_answered(store):
         yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
 
 
@@ -67,13 +94,18 @@ def judge_teacher(store: Store, run: Run, student: Language) -> list[Example]:
 
     None where the dev data was not recorded. The Docs are of the student's vocabulary.
     """
-    role = Role.DEV if run.corpora.dev else Role.HELD_OUT
-    said = [item.make_annotated_doc(student.vocab) for item in store.read(role)]
     if not run.corpora.dev:
-        return [Example(doc, doc.copy()) for doc in said]
+        docs = (item.make_annotated_doc(student.vocab) for item in _read_answered(store))
+        return [Example(doc, doc.copy()) for doc in docs]
+    said = [item.make_annotated_doc(student.vocab) for item in store.read(Role.DEV)]
     references = [example.reference for example in run.corpora.readers["dev"](student)]
     is_same = [doc.text for doc in said] == [doc.text for doc in references]
     return [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
+
+
+def _read_answered(store: Store) -> Iterator[Record]:
+    """Read the held-out texts of which the teacher said anything."""
+    return (item for item in store.read(Role.HELD_OUT) if item.annotated is not None)
 
 
 def describe_texts(store: Store, run: Run) -> dict[str, Any]:
@@ -89,14 +121,17 @@ def describe_texts(store: Store, run: Run) -> dict[str, Any]:
 
 
 def _annotated_examples(store: Store, run: Run) -> Iterator[Example]:
-    """The corpus with what the last of the hard-label teachers left on the Docs, to find the labels in."""
+    """The corpus with what the last of the hard-label teachers left on the Docs, and gold, to find the labels in."""
     hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
     order = list(run.profile.pipes)
     last = max(hard, key=lambda name: order.index(run.plan[name][0]))
     records = _ask_about(run, run.corpora.sample) if run.streams else store.read(*LEARNED)
     for item in records:
         doc = item.make_doc(run.student.vocab)
-        yield Example(doc, read_annotated(item.targets[last], run.student.get_pipe(last)))
+        if last in item.targets:
+            yield Example(doc, read_annotated(item.targets[last], run.student.get_pipe(last)))
+    # Somebody who corrects may know labels that the teacher does not.
+    yield from run.corpora.gold
 
 
 def _match_gold(store: Store, run: Run) -> dict[int, Example]:
@@ -115,12 +150,35 @@ def _match_gold(store: Store, run: Run) -> dict[int, Example]:
 
 def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
     roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    corrected = _by_words(gold.values())
     for item in store.read(*roles, shuffle=shuffle):
         if item.role is Role.GOLD and gold:
-            yield Taught(gold[item.index], item.targets, has_gold=True)
+            example = gold[item.index]
+            yield Taught(example, _leave_to_gold(run, item.targets, example), has_gold=True)
         else:
             doc = item.make_doc(run.student.vocab)
-            yield Taught(Example(doc, doc), item.targets, has_gold=False)
+            targets = _leave_to_gold(run, item.targets, corrected.get(tuple(item.words)))
+            yield Taught(Example(doc, doc), targets, has_gold=False)
+
+
+def _by_words(gold: Iterable[Example]) -> dict[tuple[str, ...], Example]:
+    """List gold annotations by their text, for whoever corrects texts will have them also among those to learn on."""
+    return {tuple(token.text for token in example.predicted): example for example in gold}
+
+
+def _leave_to_gold(run: Run, targets: Targets, gold: Example | None) -> Targets:
+    """Take out of a teacher's hard labels what gold annotations outrank; soft labels and gold mix by their weights."""
+    if gold is None or not run.settings.gold_weight:
+        return targets
+    left = dict(targets)
+    for name, (_, rule) in run.plan.items():
+        if isinstance(rule, Annotations) and name in targets:
+            arrays = leave_to_gold(targets[name], gold, run.student.get_pipe(name))
+            if arrays:
+                left[name] = arrays
+            else:
+                del left[name]
+    return left
 
 
 def _ask_about(run: Run, examples: Iterable[Example]) -> Iterator[Record]:
@@ -137,5 +195,7 @@ def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
     gold = ((example, True) for example in run.corpora.gold)
     asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
     records = _ask_about(run, (example for example, _ in asked))
+    corrected = _by_words(run.corpora.gold)
     for (example, has_gold), item in zip(kept, records, strict=True):
-        yield Taught(example, item.targets, has_gold)
+        targets = _leave_to_gold(run, item.targets, corrected.get(tuple(item.words)))
+        yield Taught(example, targets, has_gold)

@@ -1,17 +1,29 @@
 """What is found out before hours of work: whether a run would begin, and if not, everything that is in its way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from timeit import default_timer as timer
 from typing import Any, TypeVar
 
+from spacy.language import Language
+
 from .components.base import Lesson
 from .device import use_device
 from .errors import DistillationError
 from .material import INITIALIZE_SAMPLE, start_student
-from .run import SAMPLE, Run, prepare, read_config, resolve_readers, resolve_training
-from .schemas import read_distillation_config
+from .run import (
+    SAMPLE,
+    Run,
+    Teacher,
+    check_named,
+    list_teachers,
+    prepare,
+    read_config,
+    resolve_readers,
+    resolve_training,
+)
+from .schemas import read_distillation_config, shares_of
 from .student.pipeline import (
     check_tokenizers,
     describe_lessons,
@@ -20,8 +32,10 @@ from .student.pipeline import (
     plan_lessons,
     start_lessons,
 )
+from .teacher.ensemble import make_ensemble
 from .teacher.profile import profile_teacher
 from .teacher.recorder import load_teacher
+from .teacher.store import Header
 
 CORPORA = {"distill": "Texts", "gold": "Gold annotations", "dev": "Dev data"}
 
@@ -46,7 +60,11 @@ class Check:
 
 
 def check(
-    teacher: str | Path, config: str | Path, *, overrides: dict[str, Any] | None = None, gpu_id: int = -1
+    teacher: Teacher | Sequence[Teacher],
+    config: str | Path,
+    *,
+    overrides: dict[str, Any] | None = None,
+    gpu_id: int = -1,
 ) -> Ready | list[Check]:
     """See whether a run would begin.
 
@@ -63,6 +81,7 @@ def check(
     try:
         use_device(gpu_id)
         run = prepare(teacher, None, config, overrides or {}, gpu_id)
+        check_named(teacher, run.settings)
         started = start_student(run) if run.labels_known else None
     except DistillationError as error:
         checks = _check_each(teacher, config, overrides or {}, gpu_id)
@@ -71,7 +90,9 @@ def check(
     return Ready(run, started, timer() - start)
 
 
-def _check_each(teacher: str | Path, config_path: str | Path, overrides: dict[str, Any], gpu_id: int) -> list[Check]:
+def _check_each(
+    teacher: Teacher | Sequence[Teacher], config_path: str | Path, overrides: dict[str, Any], gpu_id: int
+) -> list[Check]:
     """Look at one thing after another, also where an earlier one was not right, unless it is needed for the next."""
     checks: list[Check] = []
 
@@ -87,14 +108,15 @@ def _check_each(teacher: str | Path, config_path: str | Path, overrides: dict[st
     look_at("Device", lambda: use_device(gpu_id))
     config = look_at("Config", lambda: read_config(config_path, overrides))
     settings = None if config is None else look_at("[distillation]", lambda: read_distillation_config(config))
-    nlp = look_at("Teacher", lambda: load_teacher(teacher))
-    if config is None or settings is None or nlp is None:
+    teachers = look_at("Teacher", lambda: [_load(one) for one in list_teachers(teacher, settings)])
+    if config is None or settings is None or teachers is None:
         return checks
-    profile = profile_teacher(nlp)
+    profiles = [profile_teacher(nlp) for nlp in teachers]
+    profile = profiles[0]
     student = look_at("Student", lambda: make_student(config, profile))
     if student is None:
         return checks
-    plan = look_at("Pipes", lambda: plan_lessons(student, nlp, settings))
+    plans = look_at("Pipes", lambda: [plan_lessons(student, nlp, settings) for nlp in teachers])
     training = look_at("[training]", lambda: resolve_training(student.config, settings, gpu_id))
     if training is None:
         return checks
@@ -103,12 +125,23 @@ def _check_each(teacher: str | Path, config_path: str | Path, overrides: dict[st
     for key, reader in readers.items():
         examples = look_at(CORPORA[key], lambda reader=reader: list(reader(student))) or []  # type: ignore[misc]
         texts += [] if key == "dev" else examples[:SAMPLE]
-    if texts:
-        look_at("Tokenizers", lambda: check_tokenizers(student, profile, [example.predicted for example in texts]))
-    if texts and plan:
-        lessons = describe_lessons(student, nlp, plan)
+    for one in profiles if texts else ():
+        look_at("Tokenizers", lambda one=one: check_tokenizers(student, one, [eg.predicted for eg in texts]))  # type: ignore[misc]
+    headers = [
+        Header("", one, describe_lessons(student, nlp, plan))
+        for nlp, one, plan in zip(teachers, profiles, plans or [], strict=False)
+    ]
+    if len(headers) > 1:
+        ensemble = look_at("Teachers", lambda: make_ensemble(headers, shares_of(settings, len(headers))))
+        headers = [ensemble.header] if ensemble else []
+    if texts and plans and headers:
+        plan, lessons = plans[0], headers[0].lessons
         look_at("Labels", lambda: initialize_student(student, profile, plan, texts[:INITIALIZE_SAMPLE]))
         for name in plan if checks[-1].error is None else ():
             only = {name: plan[name]}
             look_at(f"Labels of {name}", lambda only=only: start_lessons(student, lessons, only))  # type: ignore[misc]
     return checks
+
+
+def _load(teacher: Teacher) -> Language:
+    return teacher if isinstance(teacher, Language) else load_teacher(teacher)

@@ -1,7 +1,7 @@
 """What a run finds out before the teacher is asked: that config, teacher, student and texts fit together."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ from wasabi import msg
 
 from .corpus import Reader, make_examples
 from .errors import DistillationError
-from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of
+from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of, shares_of
 from .student.config import student_config
 from .student.pipeline import (
     Plan,
@@ -30,10 +30,14 @@ from .student.pipeline import (
     plan_lessons,
     plan_recorded_lessons,
 )
+from .teacher.ensemble import EnsembleStore, make_ensemble
 from .teacher.profile import TeacherProfile, fingerprint, profile_teacher
 from .teacher.recorder import load_teacher
 from .teacher.store import Header, Store
 from .teacher.targets import LessonPlan, Record, Role
+
+# A package, a folder, or a loaded pipeline.
+Teacher = str | Path | Language
 
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
@@ -68,11 +72,17 @@ class Run:
     config: Config
     settings: DistillationConfig
     training: dict[str, Any]
-    teacher: Language | None  # None where what it says was recorded
-    header: Header
+    teachers: list[Language]  # None of them where what they say was recorded
+    headers: list[Header]  # Of each of them
+    header: Header  # Of the one that they are together
     student: Language  # Not initialized
     plan: Plan
     corpora: Corpora
+
+    @property
+    def teacher(self) -> Language | None:
+        """The one to compare with; None where what it says was recorded."""
+        return self.teachers[0] if self.teachers else None
 
     @property
     def profile(self) -> TeacherProfile:
@@ -96,13 +106,13 @@ class Run:
 
 
 def prepare(
-    teacher: str | Path | Language,
+    teacher: Teacher | Sequence[Teacher],
     texts: str | Path | Iterable[str] | None,
     config: str | Path | Config | None,
     overrides: dict[str, Any],
     gpu_id: int,
 ) -> Run:
-    """Load a teacher, make a student, and see that both fit the texts.
+    """Load the teachers, make a student, and see that all fit the texts.
 
     Args:
         teacher: As for `api.distill`, and so the others.
@@ -123,15 +133,23 @@ def prepare(
         # Before the teacher is loaded, which may take a while.
         config = read_config(config, overrides)
         settings = read_distillation_config(config)
-    nlp = teacher if isinstance(teacher, Language) else _load(teacher)
+    named = list_teachers(teacher, None if config is None else settings)
+    teachers = [one if isinstance(one, Language) else _load(one) for one in named]
     if config is None:
-        config = read_config(_first_config(nlp), overrides)
+        config = read_config(_first_config(teachers[0]), overrides)
         settings = read_distillation_config(config)
+    shares = shares_of(settings, len(teachers))
     msg.divider("Initializing student pipeline")
-    profile = profile_teacher(nlp)
-    student = make_student(config, profile)
-    plan = plan_lessons(student, nlp, settings)
-    header = Header(fingerprint(teacher), profile, describe_lessons(student, nlp, plan))
+    profiles = [profile_teacher(nlp) for nlp in teachers]
+    student = make_student(config, profiles[0])
+    plans = [plan_lessons(student, nlp, settings) for nlp in teachers]
+    headers = [
+        Header(fingerprint(one), profile, describe_lessons(student, nlp, plan))
+        for one, nlp, profile, plan in zip(named, teachers, profiles, plans, strict=True)
+    ]
+    header = make_ensemble(headers, shares).header
+    if len(teachers) > 1 and settings.max_epochs == -1:
+        raise DistillationError("TD016", count=len(teachers))
     training = resolve_training(student.config, settings, gpu_id)
     readers = resolve_readers(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
@@ -142,15 +160,52 @@ def prepare(
     found = corpora.n_texts or len(corpora.gold)
     if not corpora.dev and found < 2:
         raise DistillationError("TD109", found=found, expected=2)
-    check_tokenizers(student, profile, [example.predicted for example in corpora.sample])
-    return Run(config, settings, training, nlp, header, student, plan, corpora)
+    for profile in profiles:
+        check_tokenizers(student, profile, [example.predicted for example in corpora.sample])
+    return Run(config, settings, training, teachers, headers, header, student, plans[0], corpora)
 
 
-def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[str, Any], gpu_id: int) -> Run:
-    """Make a student for what a teacher said before, and see that it fits.
+def list_teachers(teacher: Teacher | Sequence[Teacher], settings: DistillationConfig | None) -> list[Teacher]:
+    """List the teachers that are named, or, where it is "-", those that the config names.
 
     Args:
-        store: What it said.
+        teacher: As for `prepare`.
+        settings: The `[distillation]` block, if there is one yet.
+
+    Raises:
+        DistillationError: TD627, there are none.
+    """
+    if teacher == "-":
+        teacher = list(settings.teachers) if settings else []
+    named = [teacher] if isinstance(teacher, str | Path | Language) else list(teacher)
+    if not named:
+        raise DistillationError("TD627")
+    return named
+
+
+def check_named(teacher: Teacher | Sequence[Teacher], settings: DistillationConfig) -> None:
+    """See that a command names no other teachers than the config does.
+
+    Raises:
+        DistillationError: TD015, it does.
+    """
+    if not settings.teachers:
+        return
+    named = [
+        f"one in memory, {one.meta['name']}" if isinstance(one, Language) else str(one)
+        for one in list_teachers(teacher, settings)
+    ]
+    if named != settings.teachers:
+        raise DistillationError("TD015", teachers=", ".join(settings.teachers), teacher=", ".join(named))
+
+
+def prepare_recorded(
+    stores: Sequence[Store], config: str | Path | Config, overrides: dict[str, Any], gpu_id: int
+) -> tuple[Run, Store]:
+    """Make a student for what teachers said before, and see that it fits.
+
+    Args:
+        stores: What each of them said.
         config: As for `api.distill`, and so the others.
         overrides: Likewise.
         gpu_id: Likewise.
@@ -160,6 +215,7 @@ def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[
     """
     config = read_config(config, overrides)
     settings = read_distillation_config(config)
+    store = join_stores(stores, settings)
     msg.divider("Initializing student pipeline")
     student = make_student(config, store.header.profile)
     plan = plan_recorded_lessons(student, store.header.lessons, settings)
@@ -172,7 +228,17 @@ def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[
     if not corpora.dev and not store.manifest.count(Role.HELD_OUT):
         raise DistillationError("TD617", path=store.path)
     check_tokenizers(student, store.header.profile, [example.predicted for example in corpora.sample])
-    return Run(config, settings, training, None, store.header, student, plan, corpora)
+    headers = [one.header for one in stores]
+    return Run(config, settings, training, [], headers, store.header, student, plan, corpora), store
+
+
+def join_stores(stores: Sequence[Store], settings: DistillationConfig) -> Store:
+    """Make one store of those of several teachers.
+
+    Raises:
+        DistillationError: See `EnsembleStore`; TD014, there are weights for another number of teachers.
+    """
+    return stores[0] if len(stores) == 1 else EnsembleStore(stores, shares_of(settings, len(stores)))
 
 
 def list_records(run: Run) -> Iterator[Record]:

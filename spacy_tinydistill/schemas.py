@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 from spacy.training import Example
 from spacy.training.batchers import configure_minibatch_by_words
 from spacy.util import registry
@@ -37,7 +37,8 @@ class DistillationConfig(BaseModel):
         None,
         title="Where in the config the corpus with gold annotations is",
         description="Its Docs are learned twice in each update: from their annotations, by spaCy's own losses, and "
-        "from the teacher. Null for none.",
+        "from the teacher; but a teacher's hard labels are not learned where there are gold ones of the same thing. "
+        "Null for none.",
     )
     gold_weight: float = Field(
         1.0,
@@ -66,6 +67,18 @@ class DistillationConfig(BaseModel):
         ge=0,
         title="Most updates; 0 for no limit",
         description="In the configs that `init distill-config` writes, the learning rate falls to 0 by then.",
+    )
+    teachers: list[str] = Field(
+        default_factory=list,
+        title="Packages or folders of the teachers",
+        description="Where the command says `-` in the place of one. Of several the soft labels are averaged. The "
+        "first should be the one that counts most: the student takes its tokenizer and rules over and is compared "
+        "with it.",
+    )
+    teacher_weights: list[PositiveFloat] = Field(
+        default_factory=list,
+        title="How much each of several teachers counts",
+        description="One number for each, of any sum. Empty where all count the same.",
     )
     student_to_teacher: dict[str, str] = Field(
         default_factory=dict,
@@ -122,6 +135,19 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     except (ValueError, TypeError) as error:
         raise DistillationError("TD004", reason=error) from None
     return _validate(resolved)
+
+
+def shares_of(settings: DistillationConfig, count: int) -> list[float]:
+    """Say how much each of some teachers counts, so that these numbers sum to 1.
+
+    Raises:
+        DistillationError: TD014, there are weights for another number of teachers.
+    """
+    weights = settings.teacher_weights if count > 1 else []
+    if weights and len(weights) != count:
+        raise DistillationError("TD014", found=len(weights), expected=count)
+    total = sum(weights)
+    return [weight / total for weight in weights] or [1 / count] * count
 
 
 def reason_of(error: ConfigValidationError) -> str:

@@ -87,8 +87,8 @@ def held_out_texts() -> list[str]:
 
 
 def distil_quickly(
-    teacher: Language | str,
-    texts: list[str] | None,
+    teacher: Any,
+    texts: Any,
     output: Path,
     config: Config,
     *,
@@ -96,7 +96,7 @@ def distil_quickly(
     resume: bool = False,
     learn_rate: bool = True,
     gpu_id: int = -1,
-    targets: Path | None = None,
+    targets: Any = None,
     **overrides: Any,
 ) -> Language:
     """Distil with few, large steps.

@@ -53,6 +53,10 @@ EXCEPTIONS = {
         'pip install "spacy-tinydistill[ray]"',
         "pip install ./*/dist/*.whl",
     ],
+    "docs/teachers.md": [
+        'pip install "spacy-tinydistill[llm]"',
+        'pip install "spacy-tinydistill[huggingface]"',
+    ],
 }
 
 # A record of runs that took hours on data that is not here; tests/test_benchmarks.py tries its script.
@@ -177,6 +181,12 @@ def in_sizes(folder: Path) -> None:
     make_teacher().to_disk(folder / "my_teacher")
 
 
+def in_teachers(folder: Path) -> None:
+    for i in (1, 2):
+        make_teacher(updates=5 * i).to_disk(folder / f"teacher_{i}")
+    write_json_lines(folder / "texts.jsonl")
+
+
 def write_json_lines(path: Path) -> None:
     srsly.write_jsonl(path, [{"text": text} for text in TEXTS])
 
@@ -188,6 +198,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "docs/own-component.md": in_own_component,
     "docs/from-spacy-v4.md": in_from_spacy_v4,
     "docs/sizes.md": in_sizes,
+    "docs/teachers.md": in_teachers,
 }
 
 
@@ -271,6 +282,16 @@ def test_the_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert [words[0] for words in sizes] == ["mini", "tiny", "nano"]
     figures = [[int(word.replace(",", "")) for word in words if word.replace(",", "").isdigit()] for words in sizes]
     assert figures == sorted(figures, reverse=True)
+
+
+@pytest.mark.slow
+def test_several_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("docs/teachers.md", tmp_path, monkeypatch)
+    shares = [
+        [one["share"] for one in srsly.read_json(tmp_path / name / "model-best/meta.json")["distillation"]["teachers"]]
+        for name in ("student", "from_stores")
+    ]
+    assert shares == [pytest.approx([2 / 3, 1 / 3]), [0.5, 0.5]]
 
 
 def test_every_page_with_commands_is_run() -> None:

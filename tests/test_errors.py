@@ -596,6 +596,47 @@ def gpu_that_is_not_there(world: World) -> None:
     world.args = ["--gpu-id", "99"]
 
 
+# Several teachers
+
+
+def two_teachers(world: World, other: str = "all") -> None:
+    world.teacher = f"{world.teachers / 'all'},{world.teachers / other}"
+
+
+@mistake("TD014", "3 numbers", "2 teachers")
+def weight_too_many(world: World) -> None:
+    two_teachers(world)
+    world.args = ["--distillation.teacher_weights", "[1, 2, 3]"]
+
+
+@mistake("TD003", "teacher_weights", "greater than 0")
+def weight_of_nothing(world: World) -> None:
+    two_teachers(world)
+    world.config["distillation"]["teacher_weights"] = [1, 0]
+
+
+@mistake("TD015", "tagger", "Give -")
+def another_teacher_than_the_configs(world: World) -> None:
+    world.config["distillation"]["teachers"] = [str(world.teachers / "tagger")]
+
+
+@mistake("TD016", "there are 2", "max_epochs")
+def stream_for_two_teachers(world: World) -> None:
+    two_teachers(world)
+    world.config["distillation"]["max_epochs"] = -1
+    world.config["paths"]["dev"] = str(write_gold(world.folder / "dev.spacy"))
+
+
+@mistake("TD205", "xx_tiny_teacher", "ner")
+def teacher_that_lacks_a_pipe_of_the_others(world: World) -> None:
+    two_teachers(world, "tagger")
+
+
+@mistake("TD627", "--targets")
+def no_teacher_at_all(world: World) -> None:
+    world.teacher = "-"
+
+
 # The output
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from click import NoSuchOption
@@ -42,6 +43,12 @@ def read_overrides(args: list[str]) -> dict[str, Any]:
         key = error.option_name.lstrip("-").replace("-", "_")
         hint = f"Did you mean --distillation.{key}?" if key in DistillationConfig.model_fields else "See --help."
         raise DistillationError("TD010", option=error.option_name, hint=hint) from None
+
+
+def read_names(text: str) -> str | list[str]:
+    """Read a name or a path, or several with commas in between; one that holds a comma itself is taken as it is."""
+    names = [name.strip() for name in text.split(",")]
+    return text if len(names) == 1 or Path(text).exists() else names
 
 
 def read_standard_input() -> list[str]:

@@ -8,7 +8,7 @@ import typer
 from spacy.cli._util import Arg, Opt, debug_cli
 from wasabi import msg
 
-from ._util import numbered_errors, read_overrides
+from ._util import numbered_errors, read_names, read_overrides
 
 if TYPE_CHECKING:
     from ..forecast import Forecast
@@ -47,7 +47,7 @@ def debug_distillation_cli(
     with numbered_errors():
         if code_path:
             import_user_code(code_path)
-        ready = check(teacher, config_path, overrides=read_overrides(ctx.args), gpu_id=gpu_id)
+        ready = check(read_names(teacher), config_path, overrides=read_overrides(ctx.args), gpu_id=gpu_id)
         msg.divider("Compatibility")
         if isinstance(ready, list):
             _print_checks(ready)
@@ -73,8 +73,8 @@ def _print_checks(checks: "list[Check]") -> None:
 
 def _print_run(ready: "Ready") -> None:
     run = ready.run
-    meta = run.profile.meta
-    msg.good(f"Teacher: {meta['lang']}_{meta['name']}, with {', '.join(run.profile.pipes) or 'no pipes'}")
+    for header in run.headers:
+        msg.good(f"Teacher: {header.profile.name}, with {', '.join(header.profile.pipes) or 'no pipes'}")
     msg.good(f"Student: {run.student.lang}, with {', '.join(run.student.pipe_names)}")
     for name, (source, rule) in run.plan.items():
         msg.text(f"  {name} learns from {source} ({type(rule).__name__})")

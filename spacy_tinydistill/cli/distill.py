@@ -5,13 +5,13 @@ from pathlib import Path
 import typer
 from spacy.cli._util import Arg, Opt, app
 
-from ._util import numbered_errors, read_overrides, read_standard_input
+from ._util import numbered_errors, read_names, read_overrides, read_standard_input
 
 
 @app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def distill_cli(
     ctx: typer.Context,
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package; - for whichever the targets are of"),
+    teacher: str = Arg(..., help="Teacher: a folder or an installed package; several with commas; - for the config's"),
     config_or_texts: str = Arg(..., help="The student's config; or texts, which need none: see --paths.distill"),
     output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
     targets: str | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
@@ -41,12 +41,12 @@ def distill_cli(
         if config_or_texts == "-":
             texts = read_standard_input()
         distill(
-            teacher,
+            read_names(teacher),
             texts,
             config=config_or_texts if is_config else None,
             output=output_path,
             overrides=read_overrides(ctx.args),
-            targets=targets,
+            targets=read_names(targets) if targets else None,
             gpu_id=gpu_id,
             resume=resume,
             force=force,

@@ -5,12 +5,33 @@ from typing import Any, ClassVar
 
 import numpy
 from spacy.language import Language
-from spacy.pipeline import EntityRecognizer, MultiLabel_TextCategorizer, TextCategorizer
-from spacy.tokens import Doc
+from spacy.pipeline import (
+    DependencyParser,
+    EditTreeLemmatizer,
+    EntityRecognizer,
+    Morphologizer,
+    MultiLabel_TextCategorizer,
+    SentenceRecognizer,
+    Tagger,
+    TextCategorizer,
+)
+from spacy.pipeline.spancat import SpanCategorizer
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..teacher.targets import Arrays, annotated_bytes
+from ..teacher.wrapped import has_answered
 from .base import Lesson, Reads, TeachingRule
+
+# What spaCy's pipes learn of tokens. The first kind that a pipe is of counts.
+TOKEN_ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (Morphologizer, ("POS", "MORPH")),
+    (SentenceRecognizer, ("SENT_START",)),
+    (Tagger, ("TAG",)),
+    (EditTreeLemmatizer, ("LEMMA",)),
+    (DependencyParser, ("DEP",)),
+    (EntityRecognizer, ("ENT_IOB",)),
+)
 
 
 def annotations() -> "Annotations":
@@ -28,8 +49,8 @@ class Annotations(TeachingRule):
         return hasattr(student, "update")
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
-        """Record `doc`, uint8: the annotated Doc as `targets.annotated_bytes` writes it."""
-        return [{"doc": numpy.frombuffer(annotated_bytes(doc), dtype="uint8")} for doc in docs]
+        """Record `doc`, uint8: the annotated Doc as `targets.annotated_bytes` writes it; nothing without an answer."""
+        return [{"doc": _to_array(doc)} if has_answered(teacher, doc) else {} for doc in docs]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Nothing is needed beside the annotated Docs."""
@@ -63,12 +84,91 @@ def read_annotated(arrays: Arrays, student: Any) -> Doc:
         student: The pipe that will learn from it.
     """
     doc = Doc(student.vocab).from_bytes(arrays["doc"].tobytes())
-    if isinstance(student, EntityRecognizer):
+    if isinstance(student, EntityRecognizer) and not doc.has_annotation("ENT_IOB"):
         # A component that found no entity says nothing; here that means there is none, not that none is known.
-        doc.set_ents(list(doc.ents), default="outside")
+        doc.set_ents([], default="outside")
     if isinstance(student, TextCategorizer) and doc.cats:
         doc.cats = harden(doc.cats, exclusive=_is_exclusive(student))
     return doc
+
+
+def speaks_of(doc: Doc, pipe: Any) -> bool:
+    """Whether a Doc has any annotation of the kind that a pipe learns; of a pipe of another making, true.
+
+    spaCy's own losses know missing values of tokens and of categories that do not exclude each other. In all else they
+    take what is missing for a "no".
+
+    Args:
+        doc: The Doc, annotated.
+        pipe: A student's pipe.
+    """
+    if isinstance(pipe, TextCategorizer):
+        return any(label in doc.cats for label in pipe.labels)
+    if isinstance(pipe, SpanCategorizer):
+        return pipe.key in doc.spans
+    if isinstance(pipe, EntityRecognizer) and pipe.incorrect_spans_key in doc.spans:
+        return True
+    attributes = _token_attributes(pipe)
+    return not attributes or any(doc.has_annotation(attribute) for attribute in attributes)
+
+
+def leave_to_gold(arrays: Arrays, gold: Example, student: Any) -> Arrays:
+    """Take out of a teacher's annotations what gold ones say of the same thing: these outrank it.
+
+    What gold says nothing of stays: other tokens, other categories. Where spaCy's pipes cannot be told that a part is
+    missing (sentences, spans, categories that exclude each other), and of trees, which no two can make together, gold
+    that says anything takes all.
+
+    Args:
+        arrays: What `Annotations.record` returned for the Doc.
+        gold: The Doc as the student tokenizes it, and its gold annotations.
+        student: The pipe that will learn from both. One that is not spaCy's learns all that both say.
+
+    Returns:
+        Arrays as `Annotations.record` makes them; empty where nothing is left.
+    """
+    attributes = _token_attributes(student)
+    is_known = attributes or isinstance(student, TextCategorizer | SpanCategorizer)
+    if not is_known or not speaks_of(gold.reference, student):
+        return arrays
+    doc = read_annotated(arrays, student)
+    if isinstance(student, EntityRecognizer):
+        _leave_entities(doc, gold)
+    elif isinstance(student, Tagger | EditTreeLemmatizer) and not isinstance(student, SentenceRecognizer):
+        _leave_tokens(doc, gold, attributes)
+    elif isinstance(student, MultiLabel_TextCategorizer):
+        doc.cats = {label: value for label, value in doc.cats.items() if label not in gold.reference.cats}
+    else:
+        return {}
+    return {"doc": _to_array(doc)} if speaks_of(doc, student) else {}
+
+
+def _leave_entities(doc: Doc, gold: Example) -> None:
+    """Make tokens missing of which gold knows whether they are of an entity, and all of an entity that has such."""
+    left = {i for i, label in enumerate(gold.get_aligned_ner()) if label not in (None, "", "-")}
+    kept = [ent for ent in doc.ents if left.isdisjoint(range(ent.start, ent.end))]
+    left |= {token.i for ent in doc.ents if ent not in kept for token in ent}
+    doc.set_ents(kept, missing=[Span(doc, i, i + 1) for i in sorted(left)], default="unmodified")
+
+
+def _leave_tokens(doc: Doc, gold: Example, attributes: Sequence[str]) -> None:
+    """Make tokens' attributes missing where gold has one of them."""
+    columns = [gold.get_aligned(attribute, as_string=True) for attribute in attributes]
+    for token, *values in zip(doc, *columns, strict=True):
+        if any(values):
+            for attribute in attributes:
+                if attribute == "MORPH":
+                    token.set_morph(None)
+                else:
+                    setattr(token, attribute.lower(), 0)
+
+
+def _token_attributes(pipe: Any) -> tuple[str, ...]:
+    return next((attributes for kind, attributes in TOKEN_ATTRIBUTES if isinstance(pipe, kind)), ())
+
+
+def _to_array(doc: Doc) -> numpy.ndarray:
+    return numpy.frombuffer(annotated_bytes(doc), dtype="uint8")
 
 
 def harden_all(nlp: Language, doc: Doc) -> None:
@@ -84,11 +184,11 @@ def harden(cats: dict[str, float], *, exclusive: bool) -> dict[str, float]:
 
     Args:
         cats: Probability by label.
-        exclusive: Whether only the most probable label is true, or every one from 0.5 up.
+        exclusive: Whether only the most probable label is true, if any is above 0, or every one from 0.5 up.
     """
     if exclusive:
         best = max(cats, key=lambda label: cats[label])
-        return {label: float(label == best) for label in cats}
+        return {label: float(label == best and cats[label] > 0) for label in cats}
     return {label: float(score >= 0.5) for label, score in cats.items()}
 
 

@@ -5,7 +5,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from inspect import signature
 from typing import Any, ClassVar
@@ -23,6 +23,10 @@ from ..teacher.targets import Arrays
 
 teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
 registry.teaching_rules = teaching_rules  # type: ignore[attr-defined]
+
+
+# Makes of what each of several teachers said of a Doc what the one would have said that they are together.
+Average = Callable[[Sequence[Arrays]], Arrays]
 
 
 class Reads(Enum):
@@ -69,7 +73,8 @@ class TeachingRule(ABC):
             docs: Docs, none without tokens, with the annotations that the rule reads.
 
         Returns:
-            For each Doc the named arrays that `Lesson.update` will get back.
+            For each Doc the named arrays that `Lesson.update` will get back; none, of a Doc of which the pipe said
+            nothing, from which then nothing is learned.
         """
 
     @abstractmethod
@@ -87,6 +92,25 @@ class TeachingRule(ABC):
         Raises:
             DistillationError: The two do not fit, as when the student lacks one of the teacher's labels.
         """
+
+    def average(
+        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
+    ) -> tuple[dict[str, Any], Average]:
+        """Make one teacher of several. A rule that does not say how has one teacher.
+
+        Args:
+            name: The student pipe's name.
+            teachers: What `describe` said of each.
+            weights: How much each counts; they sum to 1.
+
+        Returns:
+            What `describe` would have said of the one, for `start`; and a function that makes of the arrays of each,
+            for a Doc, those for `Lesson.update`.
+
+        Raises:
+            DistillationError: TD220, they have other labels; TD222, there is no way.
+        """
+        raise DistillationError("TD222", pipe=name, rule=type(self).__name__)
 
 
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
@@ -159,6 +183,27 @@ def match_labels(name: str, student: Sequence[str], teacher: Sequence[str]) -> n
         shown = ", ".join(repr(label) for label in missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DistillationError("TD203", pipe=name, count=len(missing), labels=shown)
     return numpy.array([column[label] for label in teacher], dtype="int64")
+
+
+def match_teachers(name: str, labels: Sequence[Sequence[str]]) -> list[numpy.ndarray]:
+    """Find, for each of several teachers, the first one's column for each of its labels.
+
+    Args:
+        name: The student pipe's name, for the message.
+        labels: Each teacher's labels.
+
+    Returns:
+        Column numbers, each of shape (labels,).
+
+    Raises:
+        DistillationError: TD220, one has a label that another has not.
+    """
+    for number, other in enumerate(labels[1:], start=2):
+        odd = sorted(set(labels[0]) ^ set(other))
+        if odd:
+            shown = ", ".join(map(repr, odd[:5])) + (", ..." if len(odd) > 5 else "")
+            raise DistillationError("TD220", pipe=name, number=number, count=len(odd), labels=shown)
+    return [match_labels(name, labels[0], other) for other in labels]
 
 
 def soft_label_gradient(model: Model, scores: Any, teacher: Any, *, temperature: float) -> tuple[Any, float]:

@@ -10,7 +10,16 @@ from thinc.api import set_dropout_rate
 from thinc.types import Ragged
 
 from ..teacher.targets import Arrays
-from .base import Lesson, Reads, TeachingRule, check_temperature, match_labels, soft_label_gradient
+from .base import (
+    Average,
+    Lesson,
+    Reads,
+    TeachingRule,
+    check_temperature,
+    match_labels,
+    match_teachers,
+    soft_label_gradient,
+)
 
 # Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
 NEGATIVE_LABEL = "(none)"
@@ -69,6 +78,25 @@ class SpanLabels(TeachingRule):
         """Bind the rule; the labels may be in another order."""
         columns = match_labels(name, _label_names(student), teacher["labels"])
         return SpanLabelsLesson(student, columns, self.temperature)
+
+    def average(
+        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
+    ) -> tuple[dict[str, Any], Average]:
+        """Average the probabilities of each span, over those teachers whose suggesters proposed it."""
+        columns = match_teachers(name, [teacher["labels"] for teacher in teachers])
+
+        def average(said: Sequence[Arrays]) -> Arrays:
+            proposed = numpy.concatenate([arrays["spans"] for arrays in said])
+            spans, places_of = numpy.unique(proposed, axis=0, return_inverse=True)
+            rows = numpy.split(places_of.reshape(-1), numpy.cumsum([len(arrays["spans"]) for arrays in said])[:-1])
+            sums = numpy.zeros((len(spans), len(columns[0])), dtype="float32")
+            shares = numpy.zeros((len(spans), 1), dtype="float32")
+            for arrays, places, at, weight in zip(said, columns, rows, weights, strict=True):
+                sums[numpy.ix_(at, places)] += weight * arrays["probabilities"].astype("float32")
+                shares[at] += weight
+            return {"spans": spans, "probabilities": sums / shares}
+
+        return {"labels": teachers[0]["labels"]}, average
 
 
 class SpanLabelsLesson(Lesson):

@@ -9,7 +9,15 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..teacher.targets import Arrays
-from .base import Lesson, TeachingRule, check_temperature, match_labels, soft_label_gradient
+from .base import (
+    Average,
+    Lesson,
+    TeachingRule,
+    check_temperature,
+    match_labels,
+    match_teachers,
+    soft_label_gradient,
+)
 
 
 def text_labels(temperature: float = 1.0) -> "TextLabels":
@@ -44,6 +52,20 @@ class TextLabels(TeachingRule):
         """Bind the rule; the labels may be in another order."""
         columns = match_labels(name, list(student.labels), teacher["labels"])
         return TextLabelsLesson(student, columns, self.temperature)
+
+    def average(
+        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
+    ) -> tuple[dict[str, Any], Average]:
+        """Average the probabilities."""
+        columns = match_teachers(name, [teacher["labels"] for teacher in teachers])
+
+        def average(said: Sequence[Arrays]) -> Arrays:
+            probabilities = numpy.zeros(len(columns[0]), dtype="float32")
+            for arrays, places, weight in zip(said, columns, weights, strict=True):
+                probabilities[places] += weight * arrays["probabilities"].astype("float32")
+            return {"probabilities": probabilities}
+
+        return {"labels": teachers[0]["labels"]}, average
 
 
 class TextLabelsLesson(Lesson):

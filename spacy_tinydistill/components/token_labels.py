@@ -11,7 +11,7 @@ from thinc.api import Model, set_dropout_rate
 
 from ..losses import soft_cross_entropy
 from ..teacher.targets import Arrays, pack_soft_labels, unpack_soft_labels
-from .base import Lesson, TeachingRule, check_temperature, match_labels
+from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers
 
 
 def token_labels(temperature: float = 1.0, top_k: int = 16) -> "TokenLabels":
@@ -51,6 +51,20 @@ class TokenLabels(TeachingRule):
         """Bind the rule; the labels may be in another order."""
         columns = match_labels(name, _label_names(student), teacher["labels"])
         return TokenLabelsLesson(student, columns, self.temperature)
+
+    def average(
+        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
+    ) -> tuple[dict[str, Any], Average]:
+        """Average the probabilities."""
+        columns = match_teachers(name, [teacher["labels"] for teacher in teachers])
+
+        def average(said: Sequence[Arrays]) -> Arrays:
+            rows = [
+                unpack_soft_labels(arrays, places, len(places)) for arrays, places in zip(said, columns, strict=True)
+            ]
+            return {"probabilities": numpy.average(rows, axis=0, weights=weights).astype("float32")}
+
+        return {"labels": teachers[0]["labels"]}, average
 
 
 class TokenLabelsLesson(Lesson):

@@ -1,6 +1,7 @@
 """Parser and ner: the student walks through its own states, and the teacher scores the states it is in."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -10,7 +11,7 @@ from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
 from ..teacher.targets import Arrays
-from .base import Lesson, TeachingRule, check_temperature, match_labels
+from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers
 from .step_model import StepLayers, StepModel
 
 
@@ -51,17 +52,40 @@ class Transitions(TeachingRule):
 
     def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "TransitionsLesson":
         """Bind the rule; the actions may be in another order."""
-        columns = match_labels(name, _action_names(student), teacher["labels"])
-        return TransitionsLesson(student, columns, StepLayers.from_description(teacher["step_model"]), self.temperature)
+        actions = _action_names(student)
+        teachers = [
+            Scorer(weight, match_labels(name, actions, one["labels"]), StepLayers.from_description(one["step_model"]))
+            for one, weight in zip(teacher.get("teachers", [teacher]), teacher.get("weights", [1.0]), strict=True)
+        ]
+        return TransitionsLesson(student, teachers, self.temperature)
+
+    def average(
+        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
+    ) -> tuple[dict[str, Any], Average]:
+        """Put the token vectors side by side; the distributions over actions are averaged in the student's states."""
+        match_teachers(name, [teacher["labels"] for teacher in teachers])
+
+        def average(said: Sequence[Arrays]) -> Arrays:
+            return {"vectors": numpy.concatenate([arrays["vectors"] for arrays in said], axis=1)}
+
+        return {"labels": teachers[0]["labels"], "teachers": list(teachers), "weights": list(weights)}, average
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A teacher, as far as it scores states."""
+
+    weight: float  # Those of all teachers sum to 1
+    columns: numpy.ndarray  # The student's column for each of its actions
+    layers: StepLayers
 
 
 class TransitionsLesson(Lesson):
     """`Transitions` at work."""
 
-    def __init__(self, student: Any, columns: numpy.ndarray, teacher: StepLayers, temperature: float) -> None:
+    def __init__(self, student: Any, teachers: Sequence[Scorer], temperature: float) -> None:
         self.student = student
-        self.columns = columns
-        self.teacher = teacher
+        self.teachers = teachers
         self.temperature = temperature
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
@@ -70,23 +94,28 @@ class TransitionsLesson(Lesson):
         set_dropout_rate(model, dropout)
         vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train=True)
         student = StepModel(StepLayers.of(model), vectors)
-        recorded = numpy.concatenate([arrays["vectors"] for arrays in targets])
-        teacher = StepModel(self.teacher, recorded.astype("float32"))
-        ids = self._walk(docs, student, teacher)
+        teachers = self._bind(numpy.concatenate([arrays["vectors"] for arrays in targets]))
+        ids = self._walk(docs, student, teachers)
         scores, backprop = student.begin_update(ids[student.n_places], dropout=dropout)
-        probabilities = self._to_student(teacher.predict(ids[teacher.n_places]), scores)
+        probabilities = self._to_student([model.predict(ids[model.n_places]) for model in teachers], scores)
         gradient, loss = soft_cross_entropy(_softmax(scores), probabilities, temperature=self.temperature)
         backprop_vectors(backprop(gradient))
         return loss
 
-    def _walk(self, docs: Sequence[Doc], student: StepModel, teacher: StepModel) -> dict[int, numpy.ndarray]:
+    def _bind(self, vectors: numpy.ndarray) -> list[StepModel]:
+        """Give each teacher the token vectors that are its own, of those that lie side by side."""
+        ends = numpy.cumsum([scorer.layers.lower.get_dim("nI") for scorer in self.teachers])[:-1]
+        parts = numpy.split(vectors.astype("float32"), ends, axis=1)
+        return [StepModel(scorer.layers, part) for scorer, part in zip(self.teachers, parts, strict=True)]
+
+    def _walk(self, docs: Sequence[Doc], student: StepModel, teachers: Sequence[StepModel]) -> dict[int, numpy.ndarray]:
         """Walk through all Docs at once, a move at a time, as the student would.
 
         Returns:
             The tokens to read of each state on the way, from `StepModel.token_ids`, by the number of places: one pipe
             may read more of them than the other.
         """
-        readers = {model.n_places: model for model in (teacher, student)}
+        readers = {model.n_places: model for model in (*teachers, student)}
         ids = {n_places: [model.token_ids([])] for n_places, model in readers.items()}
         states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
         while states:
@@ -95,10 +124,11 @@ class TransitionsLesson(Lesson):
             states = self.student.transition_states(states, student.predict(ids[student.n_places][-1]))
         return {n_places: numpy.concatenate(arrays) for n_places, arrays in ids.items()}
 
-    def _to_student(self, teacher_scores: numpy.ndarray, student_scores: numpy.ndarray) -> Any:
-        """Bring the teacher's probabilities into the student's order; an action it does not have gets 0."""
+    def _to_student(self, teacher_scores: Sequence[numpy.ndarray], student_scores: numpy.ndarray) -> Any:
+        """Average probabilities, in the student's order; an action that the teachers do not have gets 0."""
         probabilities = numpy.zeros_like(student_scores)
-        probabilities[:, self.columns] = _softmax(teacher_scores)
+        for scorer, scores in zip(self.teachers, teacher_scores, strict=True):
+            probabilities[:, scorer.columns] += scorer.weight * _softmax(scores)
         return probabilities
 
 

@@ -81,7 +81,13 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
     facts = {"Teacher": f"{cell(teacher['name'])} {cell(teacher['version'])}"}
     if teacher["pipeline"]:
         facts["Teacher"] += f" ({cell(', '.join(teacher['pipeline']))})"
-    learned = (meta.get("distillation") or {}).get("texts")
+    origin = meta.get("distillation") or {}
+    if origin.get("teachers"):
+        facts["Teachers"] = ", ".join(
+            f"{cell('{lang}_{name} {version}'.format(**one))} ({one['share']:.0%})" for one in origin["teachers"]
+        )
+        facts["Compared with"] = facts.pop("Teacher")
+    learned = origin.get("texts")
     if learned:
         count = [] if learned["documents"] is None else [f"{learned['documents']:,} texts"]
         facts["Learned on"] = ", ".join([*map(cell, learned["names"]), *count])

@@ -18,6 +18,7 @@ from ..corpus import read_texts
 from ..curve import CURVE_NAME, read_curve
 from ..device import use_device
 from ..errors import DistillationError
+from ..teacher.profile import bytes_on_disk
 from ..user_code import import_user_code
 from .card import write_meta
 from .disagreement import find_disagreements
@@ -25,7 +26,7 @@ from .layers import Said, count_confusions, count_labels, list_layers, read_laye
 from .machine import describe_machine, installed_versions
 from .report import JSON_NAME, Report, find_tried
 from .scores import Side, annotate, decide, ratio, score_sides, share_scores
-from .size import bytes_on_disk, count_parameters
+from .size import count_parameters
 from .speed import measure_speed
 
 
@@ -201,7 +202,7 @@ def describe_pipeline(nlp: Language, path: str, scores: dict[str, Any]) -> dict[
         "path": path,
         "pipeline": list(nlp.pipe_names),
         "scores": scores,
-        "bytes": bytes_on_disk(nlp.path),
+        "bytes": bytes_on_disk(nlp),
         "parameters": count_parameters(nlp),
     }
 

@@ -5,21 +5,27 @@ from pathlib import Path
 from spacy.language import Language
 from thinc.api import Model
 
+from ..teacher.wrapped import find_module, is_llm
+
 
 def bytes_on_disk(path: Path) -> int:
     """Sum the sizes of all files under a pipeline's data directory, in bytes."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def count_parameters(nlp: Language) -> int:
+def count_parameters(nlp: Language) -> int | None:
     """Count the parameters of all components, disabled ones too (they are on disk), shared ones once.
 
-    Counted are the parameters of Thinc's layers and, where a layer wraps a PyTorch module, that module's.
-    Vectors in the vocabulary are no parameters.
+    Counted are the parameters of Thinc's layers and of PyTorch modules, wrapped by a layer or by a component.
+    Vectors in the vocabulary are no parameters. Of an LLM nobody knows: None.
     """
     total = 0
     seen: set[int] = set()
     for _, component in nlp.components:
+        if is_llm(component):
+            return None
+        if module := find_module(component):
+            total += sum(parameter.numel() for parameter in module.parameters())
         model = getattr(component, "model", None)
         if not isinstance(model, Model):
             continue

@@ -11,6 +11,7 @@ from thinc.api import Config
 
 from ..components.base import pipes_of
 from ..errors import DistillationError
+from ..teacher.wrapped import find_counterpart
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ hold_out = 0.05
 dropout = 0.1
 max_epochs = 0
 max_steps = 4000
+teachers = []
+teacher_weights = []
 student_to_teacher = {}
 
 [distillation.batcher]
@@ -144,7 +147,7 @@ def student_config(
     for name in pipeline or []:
         if name not in teacher.pipe_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
-    components = _mirror_pipes(teacher, SIZES[size], pipeline or teacher.pipe_names, vectors is not None)
+    components, sources = _mirror_pipes(teacher, SIZES[size], pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = copy_config(teacher.config["nlp"])
     nlp.update(pipeline=list(components), disabled=[])
@@ -153,6 +156,7 @@ def student_config(
     config["nlp"] = nlp
     config["components"] = components
     config["paths"]["vectors"] = vectors
+    config["distillation"]["student_to_teacher"] = sources
     for name, pipe in pipes_of(teacher):
         if name in components and isinstance(pipe, TextCategorizer) and pipe.cfg.get("positive_label"):
             config["initialize"]["components"][name] = {"positive_label": pipe.cfg["positive_label"]}
@@ -164,25 +168,38 @@ def student_config(
 
 def unmirrored_pipes(teacher: Language, config: Config) -> list[str]:
     """List the teacher's pipes that predict something and have no counterpart in a student's config."""
-    return [
-        name for name, pipe in pipes_of(teacher) if name not in config["components"] and not hasattr(pipe, "listeners")
-    ]
+    taught = {*config["components"], *config["distillation"]["student_to_teacher"].values()}
+    return [name for name, pipe in pipes_of(teacher) if name not in taught and not hasattr(pipe, "listeners")]
 
 
-def _mirror_pipes(teacher: Language, size: Size, names: list[str], has_vectors: bool) -> dict[str, dict[str, Any]]:
+def _mirror_pipes(
+    teacher: Language, size: Size, names: list[str], has_vectors: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Make a student's pipes, and name the teacher's pipe for each that has another name."""
     mirrored: dict[str, dict[str, Any]] = {}
-    for name, pipe in pipes_of(teacher):
-        settings = copy_config(teacher.config["components"][name])
-        if name not in names or not (settings["factory"] in _MODELS or _can_be_carried_over(pipe)):
+    sources: dict[str, str] = {}
+    for source, pipe in pipes_of(teacher):
+        if source not in names:
             continue
+        name, settings = source, copy_config(teacher.config["components"][source])
+        counterpart = find_counterpart(pipe)
+        if counterpart:
+            factory, ours = counterpart
+            name = source if factory in {*teacher.pipe_names, *mirrored} else factory
+            defaults = Language.get_factory_meta(factory).default_config or {}
+            settings = Config({"factory": factory, "model": copy_config(defaults["model"]), **ours})
+            if name != source:
+                sources[name] = source
         if settings["factory"] in _MODELS:
             settings["model"] = _MODELS[settings["factory"]](size, settings.pop("model"))
+        elif not _can_be_carried_over(pipe):
+            continue
         mirrored[name] = settings
     if not any(settings["factory"] in _MODELS for settings in mirrored.values()):
         if not mirrored:
             raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
-        return mirrored
-    return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **mirrored}
+        return mirrored, sources
+    return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **mirrored}, sources
 
 
 def _can_be_carried_over(pipe: Any) -> bool:

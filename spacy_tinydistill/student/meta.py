@@ -1,5 +1,6 @@
 """What a student's meta.json says of its origin."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from spacy.language import Language
@@ -11,32 +12,52 @@ INHERITED = ("author", "email", "url", "license", "sources")
 
 
 def add_origin(
-    student: Language, teacher: TeacherProfile, teacher_scores: dict[str, float], texts: dict[str, Any]
+    student: Language,
+    teachers: Sequence[TeacherProfile],
+    shares: Sequence[float],
+    scores: dict[str, float],
+    texts: dict[str, Any],
 ) -> None:
-    """Write into the student's meta what it comes from, under "distillation", and the teacher's licence.
+    """Write into the student's meta what it comes from, under "distillation", and the licence of each teacher.
 
     Args:
         student: Changed in place; what its own meta already declares is kept. Its own scores are in "performance".
-        teacher: The teacher.
-        teacher_scores: The teacher's scores on the data on which the student is scored; empty where not known.
+        teachers: The teachers; the first is "teacher", and all of several are "teachers".
+        shares: How much each of them counted; they sum to 1.
+        scores: The first one's scores on the data on which the student is scored; empty where not known.
         texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
     """
-    meta = teacher.meta
     for key in INHERITED:
-        if meta.get(key) and not student.meta.get(key):
-            student.meta[key] = meta[key]
-    student.meta["distillation"] = {
-        "teacher": {
-            "lang": meta["lang"],
-            "name": meta["name"],
-            "version": meta["version"],
-            "pipeline": list(teacher.pipes),
-            "bytes": teacher.bytes_on_disk,
-            **{key: meta.get(key) for key in INHERITED},
-            "performance": teacher_scores,
-        },
-        "texts": texts,
+        declared = [teacher.meta[key] for teacher in teachers if teacher.meta.get(key)]
+        if declared and not student.meta.get(key):
+            student.meta[key] = _join(declared)
+    origin: dict[str, Any] = {"teacher": {**_describe(teachers[0]), "performance": scores}, "texts": texts}
+    if len(teachers) > 1:
+        pairs = zip(teachers, shares, strict=True)
+        origin["teachers"] = [{**_describe(teacher), "share": share} for teacher, share in pairs]
+    student.meta["distillation"] = origin
+
+
+def _describe(teacher: TeacherProfile) -> dict[str, Any]:
+    meta = teacher.meta
+    return {
+        "lang": meta["lang"],
+        "name": meta["name"],
+        "version": meta["version"],
+        "pipeline": list(teacher.pipes),
+        "bytes": teacher.bytes_on_disk,
+        **{key: meta.get(key) for key in INHERITED},
     }
+
+
+def _join(declared: list[Any]) -> Any:
+    """Put together what several teachers declare of one key: lists as a list, texts as a text, each once."""
+    if all(isinstance(value, list) for value in declared):
+        joined: list[Any] = []
+        for value in declared:
+            joined += [item for item in value if item not in joined]
+        return joined
+    return ", ".join(dict.fromkeys(map(str, declared)))
 
 
 def plain_scores(scores: dict[str, Any]) -> dict[str, float]:

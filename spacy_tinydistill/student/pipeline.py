@@ -65,9 +65,9 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
     for name, pipe in _learning_pipes(student):
         source = settings.student_to_teacher.get(name, name)
         if source not in teacher.pipe_names:
-            raise DistillationError(
-                "TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names) or "none"
-            )
+            pipes = ", ".join(teacher.pipe_names) or "none"
+            whose = f"{teacher.lang}_{teacher.meta['name']}"
+            raise DistillationError("TD205", name=whose, student=name, teacher=source, pipes=pipes)
         teacher_pipe = teacher.get_pipe(source)
         rule = settings.teaching.get(name) or choose_rule(pipe, teacher_pipe)
         if not rule.accepts(pipe, teacher_pipe):
@@ -128,7 +128,9 @@ def check_tokenizers(student: Language, teacher: TeacherProfile, docs: Iterable[
         theirs = [token.text for token in tokenizer(doc.text)]
         if ours != theirs:
             at = next(i for i, (a, b) in enumerate(zip([*ours, None], [*theirs, None], strict=False)) if a != b)
-            raise DistillationError("TD204", text=doc.text[:60], teacher=theirs[at : at + 5], student=ours[at : at + 5])
+            raise DistillationError(
+                "TD204", name=teacher.name, text=doc.text[:60], teacher=theirs[at : at + 5], student=ours[at : at + 5]
+            )
 
 
 def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> bool:

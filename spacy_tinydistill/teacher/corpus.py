@@ -32,7 +32,7 @@ def teacher_corpus(
     """
     read_text = text_corpus(path, skip_bad_lines, max_length, limit, column)
     docs: list[Doc] = []
-    annotated: list[bytes] = []
+    annotated: list[bytes | None] = []
 
     def read(nlp: Language) -> Iterator[Example]:
         if not annotated:
@@ -41,6 +41,7 @@ def teacher_corpus(
             copies = (copy_tokens(nlp_teacher, doc) for doc in docs)
             annotated.extend(annotate(nlp_teacher, copies, hard=True))
         for doc, data in zip(docs, annotated, strict=True):
-            yield Example(copy_tokens(nlp, doc), Doc(nlp.vocab).from_bytes(data))
+            if data is not None:
+                yield Example(copy_tokens(nlp, doc), Doc(nlp.vocab).from_bytes(data))
 
     return read

@@ -12,9 +12,11 @@ import srsly
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.util import get_package_path, is_package, registry
+from thinc.api import Config
 
 from ..components.base import pipes_of
 from ..errors import DistillationError
+from .wrapped import find_weights, has_weights_elsewhere, list_labels
 
 # Of a pipeline's folder, what does not change what it says: `vocab/strings.json` grows with every text it reads.
 NOT_IN_FINGERPRINT = ("meta.json", "README.md", "LICENSE", "LICENSES_SOURCES", "vocab/strings.json")
@@ -41,6 +43,11 @@ class TeacherProfile:
     tokenizer_config: dict[str, Any]
     tokenizer: bytes | None  # As the tokenizer writes itself; None where it cannot
     pipes: dict[str, PipeProfile]
+
+    @property
+    def name(self) -> str:
+        """The teacher's name with its language, such as "en_core_web_trf"."""
+        return f"{self.lang}_{self.meta['name']}"
 
     @property
     def lang(self) -> str:
@@ -72,11 +79,25 @@ def profile_teacher(teacher: Language) -> TeacherProfile:
     tokenizer: Any = teacher.tokenizer
     return TeacherProfile(
         meta=_as_json(teacher.meta),
-        bytes_on_disk=_bytes_on_disk(teacher.path) if getattr(teacher, "_path", None) else None,
+        bytes_on_disk=bytes_on_disk(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
         pipes={name: _profile_pipe(pipe) for name, pipe in pipes_of(teacher)},
     )
+
+
+def bytes_on_disk(nlp: Language) -> int | None:
+    """Sum the sizes of all files that a pipeline was loaded from, in bytes; None where they are not all on disk."""
+    if not getattr(nlp, "_path", None):
+        return None
+    folders = [nlp.path]
+    for _, pipe in pipes_of(nlp):
+        if has_weights_elsewhere(pipe):
+            weights = find_weights(pipe)
+            if weights is None:
+                return None
+            folders.append(weights)
+    return sum(file.stat().st_size for folder in folders for file in _files(folder))
 
 
 def full_name(kind: type) -> str:
@@ -88,7 +109,7 @@ def _profile_pipe(pipe: Any) -> PipeProfile:
     is_rule_based = not isinstance(pipe, TrainablePipe) and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
     return PipeProfile(
         kinds=[full_name(kind) for kind in type(pipe).__mro__],
-        labels=list(getattr(pipe, "labels", ())),
+        labels=list_labels(pipe),
         # As a file of labels would hold it, which is how spaCy hands labels from one pipeline to another.
         label_data=_as_json(pipe.label_data) if isinstance(pipe, TrainablePipe) else None,
         files=_files_of(pipe) if is_rule_based else {},
@@ -167,7 +188,18 @@ def _hash_folder(root: Path) -> str:
         if name not in NOT_IN_FINGERPRINT:
             digest = hashlib.sha256(_weights_of(file) if file.name == "model" else file.read_bytes())
             total.update(f"{name}\n{digest.hexdigest()}\n".encode())
+    for folder in _folders_named(root):
+        total.update(_hash_folder(folder).encode())
     return total.hexdigest()
+
+
+def _folders_named(root: Path) -> list[Path]:
+    """The folders of Hugging Face models that a pipeline's config names, which are no part of its own."""
+    if not (root / "config.cfg").is_file():
+        return []
+    blocks = Config().from_disk(root / "config.cfg", interpolate=False).get("components", {}).values()
+    names = [block.get("model") for block in blocks if str(block.get("factory")).startswith("hf_")]
+    return [Path(name) for name in names if isinstance(name, str) and name and Path(name).is_dir()]
 
 
 def _weights_of(file: Path) -> bytes:
@@ -178,10 +210,6 @@ def _weights_of(file: Path) -> bytes:
         return srsly.msgpack_dumps([fields["params"], fields["shims"]])
     except Exception:  # A pipe of another making, whose file is what it is
         return data
-
-
-def _bytes_on_disk(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
 
 
 def _files(root: Path) -> Iterator[Path]:

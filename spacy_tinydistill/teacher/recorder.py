@@ -20,6 +20,7 @@ from ..errors import DistillationError
 from .precision import fastest_precision
 from .store import StoreWriter, cut_shards
 from .targets import Record, Role, Targets, annotated_bytes
+from .wrapped import answers_kept, has_answered
 
 # For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
 Rules = dict[str, tuple[str, TeachingRule]]
@@ -126,14 +127,14 @@ def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[
     pipes = _needed_pipes(teacher, rules)
     for window in _windows(records):
         said: dict[int, Targets] = {}
-        with fastest_precision(teacher), fast_matrices(teacher):
+        with fastest_precision(teacher), fast_matrices(teacher), answers_kept(teacher):
             for indices in _batches([len(item) for item in window], teacher.batch_size):
                 docs = [window[i].make_doc(teacher.vocab) for i in indices]
                 said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
         yield from (said[i] for i in range(len(window)))
 
 
-def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[bytes]:
+def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[bytes | None]:
     """Let a teacher annotate Docs.
 
     Args:
@@ -142,12 +143,29 @@ def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[
         hard: Whether its text categories become decisions, as in gold annotations.
 
     Yields:
-        Each annotated Doc, as `targets.annotated_bytes` writes it.
+        Each annotated Doc, as `targets.annotated_bytes` writes it; None for one of which a pipe did not say anything.
+
+    Raises:
+        DistillationError: TD630, a pipe left Docs out.
     """
-    for doc in teacher.pipe(docs):
-        if hard:
-            harden_all(teacher, doc)
-        yield annotated_bytes(doc)
+    texts: list[str] = []
+
+    def asked() -> Iterator[Doc]:
+        for doc in docs:
+            texts.append(doc.text[:60])
+            yield doc
+
+    said = 0
+    with answers_kept(teacher):
+        for doc in teacher.pipe(asked()):
+            said += 1
+            if hard:
+                harden_all(teacher, doc)
+            has_all = all(has_answered(pipe, doc) for _, pipe in pipes_of(teacher))
+            yield annotated_bytes(doc) if has_all else None
+    if said != len(texts):
+        names = ", ".join(teacher.pipe_names)
+        raise DistillationError("TD630", pipe=names, found=said, expected=len(texts), text=texts[0])
 
 
 def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -201,11 +219,27 @@ def _ask(pipes: list[tuple[str, Any, bool]], docs: list[Doc], rules: Rules) -> l
         for student, (source, rule) in rules.items():
             if source == name and (rule.reads is Reads.OWN_ANNOTATIONS) == after_writing:
                 for doc_targets, arrays in zip(targets, rule.record(pipe, docs), strict=True):
-                    doc_targets[student] = arrays
+                    if arrays:
+                        doc_targets[student] = arrays
 
     for name, pipe, must_write in pipes:
         record(pipe, name, after_writing=False)
         if must_write:
-            docs = list(pipe.pipe(docs)) if hasattr(pipe, "pipe") else [pipe(doc) for doc in docs]
+            docs = _write(pipe, name, docs)
         record(pipe, name, after_writing=True)
     return targets
+
+
+def _write(pipe: Any, name: str, docs: list[Doc]) -> list[Doc]:
+    """Let a pipe annotate Docs."""
+    beginning = docs[0].text[:60]
+    try:
+        written = list(pipe.pipe(docs)) if hasattr(pipe, "pipe") else [pipe(doc) for doc in docs]
+    except Exception as error:
+        # spaCy's own fail by their own errors; what others reach out to may be gone.
+        if type(pipe).__module__.startswith("spacy."):
+            raise
+        raise DistillationError("TD631", pipe=name, text=beginning, reason=repr(error)) from error
+    if len(written) != len(docs):
+        raise DistillationError("TD630", pipe=name, found=len(written), expected=len(docs), text=beginning)
+    return written

@@ -84,6 +84,7 @@ class Shard:
     bytes: int
     text: str  # SHA-256 of the Docs' tokens, which do not depend on the teacher
     sha256: str  # Of the file
+    said: dict[str, int] | None = None  # Of how many Docs there are targets, by student pipe; None in older stores
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ class Manifest:
     def count(self, *roles: Role) -> int:
         """Count the Docs that are there for something."""
         return sum(shard.docs.get(role.name.lower(), 0) for shard in self.shards for role in roles)
+
+    def count_said(self, pipe: str) -> int | None:
+        """Count the Docs of which there is something for a student's pipe to learn; None where that is not known."""
+        said = [shard.said for shard in self.shards]
+        return None if None in said else sum((counts or {}).get(pipe, 0) for counts in said)
 
 
 class StoreWriter:
@@ -353,6 +359,7 @@ def describe_shard(number: int, records: Sequence[Record], data: bytes) -> Shard
         bytes=len(data),
         text=hash_tokens(records),
         sha256=_sha256(data),
+        said=dict(sorted(Counter(name for item in records for name in item.targets).items())),
     )
 
 

@@ -1,0 +1,49 @@
+"""Textcat and textcat_multilabel, taught by a Hugging Face text classifier: what it leaves on the Doc."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy
+from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
+from spacy.tokens import Doc
+
+from ..teacher.targets import Arrays
+from ..teacher.wrapped import excludes, has_answered, is_text_classifier, list_labels
+from .base import Reads
+from .text_labels import TextLabels
+
+
+def text_scores(temperature: float = 1.0) -> "TextScores":
+    """Make the rule `spacy-tinydistill.TextScores.v1`.
+
+    Args:
+        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+    """
+    return TextScores(temperature=temperature)
+
+
+class TextScores(TextLabels):
+    """Soft labels for each Doc, as `TextLabels`, from an `hf_text_pipe` of spacy-huggingface-pipelines."""
+
+    reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
+
+    def accepts(self, student: Any, teacher: Any) -> bool:
+        """Both classify whole texts, with labels that exclude each other in both or in neither."""
+        is_exclusive = not isinstance(student, MultiLabel_TextCategorizer)
+        return (
+            isinstance(student, TextCategorizer) and is_text_classifier(teacher) and excludes(teacher) == is_exclusive
+        )
+
+    def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
+        """Record `probabilities`, float16, shape (labels,)."""
+        labels = list_labels(teacher)
+        return [
+            {"probabilities": numpy.array([doc.cats[label] for label in labels], dtype="float16")}
+            if has_answered(teacher, doc)
+            else {}
+            for doc in docs
+        ]
+
+    def describe(self, teacher: Any) -> dict[str, Any]:
+        """Name the teacher's labels, in its order."""
+        return {"labels": list_labels(teacher)}

@@ -1,0 +1,38 @@
+"""The examples of teachers run, and their students learn what they are said to learn."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import srsly
+from spacy.util import import_file
+from test_docs import ROOT
+
+
+def example(name: str) -> ModuleType:
+    return import_file(name, ROOT / "examples" / f"{name}.py")
+
+
+@pytest.mark.slow
+def test_an_llm_and_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("spacy_llm", reason="needs spacy-llm")
+    llm = example("llm_teacher")
+    student = llm.main(tmp_path)
+    for text in llm.TEXTS:
+        doc = student(text)
+        person, verb, _, place = text.split()
+        # Nobody said anything of Bob, and a person that Rio is one, which the LLM takes for a place.
+        if person != "Bob":
+            assert [(ent.text, ent.label_) for ent in doc.ents] == [(person, "PERSON"), (place, "PLACE")]
+        assert max(doc.cats, key=lambda label: doc.cats[label]) == llm.MOODS[verb]
+    assert "texts the teacher said nothing for ner to learn" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_several(tmp_path: Path) -> None:
+    several = example("several_teachers")
+    student = several.main(tmp_path)
+    assert [one["name"] for one in student.meta["distillation"]["teachers"]] == ["teacher_1", "teacher_2"]
+    assert student.meta["performance"]["ents_f"] > 0.8
+    report = srsly.read_json(tmp_path / "student" / "report.json")
+    assert report["teacher"]["name"] == "en_teacher_1"
