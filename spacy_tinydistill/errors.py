@@ -64,6 +64,9 @@ MESSAGES: dict[str, str] = {
     "TD210": "The student cannot be made from its config: {reason}",
     "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
     "the CPU, or install CuPy for your CUDA version.",
+    "TD213": "The layer map {mapping!r} does not fit a student of {student} layers and a teacher of {teacher}. "
+    'Expected "uniform" or "last", with no more student layers than the teacher has, or a list that names for each '
+    "student layer the teacher's, counted from 1.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
