@@ -105,7 +105,7 @@ def distill(
     # A run that was interrupted while the teacher was asked has none yet.
     resume = resume and checkpoint.exists()
     if resume and labels_known:
-        read_checkpoint(checkpoint, student)
+        read_checkpoint(checkpoint, student, lessons)
     msg.good(f"Initialized student pipeline: {', '.join(student.pipe_names)}")
 
     if store is None:

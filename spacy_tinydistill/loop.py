@@ -17,7 +17,7 @@ from thinc.api import Model, fix_random_seed
 from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
-from .components.base import Lesson, pipes_of
+from .components.base import Lesson, is_encoder, pipes_of
 from .errors import DistillationError
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
@@ -93,7 +93,7 @@ def distill(
     frozen = training["frozen_components"]
     progress = Progress()
     if resume:
-        state = load_checkpoint(output_path / FILE_NAME, student, optimizer)
+        state = load_checkpoint(output_path / FILE_NAME, student, lessons, optimizer)
         progress = Progress(**state["progress"], random_state=state["random"])
     steps = distill_while_improving(
         student, lessons, corpus, evaluate, settings=settings, training=training, progress=progress
@@ -115,11 +115,11 @@ def distill(
                         save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
                         if is_best:
                             save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
-                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     info["output_path"] = str(output_path / DIR_MODEL_LAST)
                 log_step(info if is_best is not None else None)
                 if (number := stopped()) is not None:
-                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     stdout.write(msg.warn(f"Stopped after step {progress.step}. Go on with --resume.") + "\n")
                     leave(number)
     finally:
@@ -199,6 +199,9 @@ def distill_while_improving(
         for name, pipe in pipes_of(student):
             if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
                 pipe.finish_update(optimizer)
+        for lesson in lessons.values():
+            if lesson.model is not None:
+                lesson.model.finish_update(optimizer)
         optimizer.step_schedules()
         score, other_scores, is_best = None, None, None
         if progress.step % training["eval_frequency"] == 0 or is_last:
@@ -282,6 +285,8 @@ class _Update:
         examples = [taught.example for taught in batch]
 
         def learn(name: str, pipe: Any) -> float:
+            if is_encoder(pipe):
+                return 0.0  # Of its vectors, gold annotations say nothing
             try:
                 return float(pipe.update(examples, drop=self.dropout, losses={})[name])
             except ValueError as error:
@@ -305,27 +310,31 @@ class _Update:
     def _run_pipes(self, batch: list[Taught], learn: Callable[[str, Any], float]) -> None:
         """Let encoders hand out their vectors, the pipes learn, and their gradients flow back into the encoders."""
         examples = [taught.example for taught in batch]
-        streams = []
+        streams, taught_encoders = [], []
         for name, pipe in pipes_of(self.student):
-            if hasattr(pipe, "listeners") and name not in self.frozen:
-                pipe.update(examples, drop=self.dropout, losses=self.losses)
+            if is_encoder(pipe) and name not in self.frozen:
+                has_lesson = name in self.lessons
+                # What spaCy calls an encoder's loss is the size of its gradients.
+                pipe.update(examples, drop=self.dropout, losses={} if has_lesson else self.losses)
                 streams.append(_GradientStream(pipe))
+                taught_encoders += [(name, pipe)] * has_lesson
             elif name in self.lessons:
-                loss = learn(name, pipe)
-                if not math.isfinite(loss):
-                    self._report_loss(name, loss, batch)
-                self.losses[name] = self.losses.get(name, 0.0) + loss
+                self._add_loss(name, learn(name, pipe), batch)
             if name in self.annotating:
                 for example, doc in zip(examples, pipe.pipe([eg.predicted for eg in examples]), strict=True):
                     example.predicted = doc
+        for name, pipe in taught_encoders:
+            self._add_loss(name, learn(name, pipe), batch)
         for stream in streams:
             stream.finish()
 
-    def _report_loss(self, name: str, loss: float, batch: list[Taught]) -> None:
-        raise DistillationError(
-            "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
-            text=batch[0].predicted.text[:60],
-        )  # fmt: skip
+    def _add_loss(self, name: str, loss: float, batch: list[Taught]) -> None:
+        if not math.isfinite(loss):
+            raise DistillationError(
+                "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
+                text=batch[0].predicted.text[:60],
+            )  # fmt: skip
+        self.losses[name] = self.losses.get(name, 0.0) + loss
 
 
 class _GradientStream:
@@ -373,9 +382,11 @@ def _check_weights(student: Language, progress: Progress) -> None:
     for pipe_name, pipe in pipes_of(student):
         if isinstance(getattr(pipe, "model", None), Model):
             for node in pipe.model.walk():
-                for name in node.param_names:
-                    if node.has_param(name) and not node.ops.xp.isfinite(node.get_param(name)).all():
-                        raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
+                weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
+                finite = [node.ops.xp.isfinite(array).all() for array in weights]
+                finite += [tensor.isfinite().all() for shim in node.shims for tensor in shim._model.parameters()]
+                if not all(finite):
+                    raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
 
 
 def _nodes(student: Language) -> Iterator[Model]:

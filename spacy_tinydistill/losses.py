@@ -87,7 +87,7 @@ def mean_squared_error(student: Floats2d, teacher: Floats2d) -> tuple[Floats2d, 
     """
     difference = student - teacher
     width = student.shape[1]
-    return 2 * difference / width, float((difference**2).sum()) / width
+    return 2 * difference / width, float(get_array_module(student).sum(difference**2)) / width
 
 
 def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]) -> tuple[Floats4d, float]:

@@ -6,6 +6,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from inspect import signature
 from typing import Any, ClassVar
@@ -36,9 +37,15 @@ class Reads(Enum):
 class Lesson(ABC):
     """A teaching rule at work: one student pipe and what is needed of its teacher."""
 
+    # Weights that help to learn and are no part of the student, such as a projection to the teacher's width. They are
+    # trained with it and kept in the checkpoint.
+    model: Model | None = None
+
     @abstractmethod
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Run the student pipe forward, compare, and add to its gradients. Does not change weights.
+
+        An encoder that other pipes listen to has run forward, and its lesson comes after theirs: it listens too.
 
         Args:
             docs: The batch, none of them without tokens.
@@ -59,6 +66,10 @@ class TeachingRule(ABC):
     @abstractmethod
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Whether this rule can teach this student pipe from this teacher pipe."""
+
+    def asking(self, teacher: Any) -> AbstractContextManager[None]:
+        """What must be otherwise in the teacher's pipe while it is asked, and only then; nothing for most rules."""
+        return nullcontext()
 
     @abstractmethod
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
@@ -92,6 +103,11 @@ class TeachingRule(ABC):
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
     """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
     return nlp.pipeline
+
+
+def is_encoder(pipe: Any) -> bool:
+    """Whether a pipe hands its vectors to others, which listen to it."""
+    return hasattr(pipe, "listeners")
 
 
 def choose_rule(student: Any, teacher: Any) -> TeachingRule:

@@ -1,10 +1,15 @@
 """What a student's meta.json says of its origin."""
 
+from importlib.metadata import version
 from typing import Any
 
 from spacy.language import Language
+from spacy.util import get_minor_version_range
+from thinc.api import Model
 
+from ..components.base import pipes_of
 from ..teacher.profile import TeacherProfile
+from .transformer import NAME
 
 # What a teacher declares about itself that its student must pass on.
 INHERITED = ("author", "email", "url", "license", "sources")
@@ -13,12 +18,19 @@ INHERITED = ("author", "email", "url", "license", "sources")
 def add_origin(student: Language, teacher: TeacherProfile, teacher_scores: dict[str, float]) -> None:
     """Write into the student's meta which teacher it comes from, under "distillation", and the teacher's licence.
 
+    Also, for `spacy package`, what a student needs beside spaCy: nothing, unless it is a transformer.
+
     Args:
         student: Changed in place; what its own meta already declares is kept. Its own scores are in "performance".
         teacher: The teacher.
         teacher_scores: The teacher's scores on the data on which the student is scored; empty where not known.
     """
     meta = teacher.meta
+    models = [pipe.model for _, pipe in pipes_of(student) if isinstance(getattr(pipe, "model", None), Model)]
+    if any(node.name == NAME for model in models for node in model.walk()):
+        # spaCy would find that our architecture is in the config, and name the library without the extra.
+        ours = f"spacy-tinydistill[tiny-transformer]{get_minor_version_range(version('spacy-tinydistill'))}"
+        student.meta["requirements"] = list(dict.fromkeys([*student.meta.get("requirements", []), ours]))
     for key in INHERITED:
         if meta.get(key) and not student.meta.get(key):
             student.meta[key] = meta[key]

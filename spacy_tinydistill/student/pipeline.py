@@ -15,7 +15,7 @@ from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
 from ..components.annotations import Annotations
-from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, pipes_of
+from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
 from ..schemas import DistillationConfig
 from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
@@ -41,6 +41,8 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     try:
         fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
+    except DistillationError:
+        raise
     except ConfigValidationError as error:
         raise DistillationError("TD210", reason=error.text.strip()) from None
     except ValueError as error:
@@ -55,15 +57,18 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
 
     A student pipe learns from the teacher's pipe that `student_to_teacher` names, else from that of its own name. Where
     the teacher's pipe is not trainable and of the student pipe's own kind, there is nothing to learn: it is carried
-    over by `initialize_student`.
+    over by `initialize_student`. An encoder learns through the pipes that read it, and by itself only where a rule for
+    it is in `teaching`; then also from a teacher's only encoder, whatever its name.
 
     Raises:
         DistillationError: TD205, TD206, TD207 or TD208: see the messages.
     """
     _check_names(student, settings)
     plan: Plan = {}
-    for name, pipe in _learning_pipes(student):
-        source = settings.student_to_teacher.get(name, name)
+    encoders = [name for name, pipe in pipes_of(teacher) if is_encoder(pipe)]
+    for name, pipe in _learning_pipes(student, settings):
+        namesake = encoders[0] if is_encoder(pipe) and name not in teacher.pipe_names and len(encoders) == 1 else name
+        source = settings.student_to_teacher.get(name, namesake)
         if source not in teacher.pipe_names:
             raise DistillationError("TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names))
         teacher_pipe = teacher.get_pipe(source)
@@ -94,7 +99,7 @@ def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], se
     """
     _check_names(student, settings)
     plan: Plan = {}
-    for name, pipe in _learning_pipes(student):
+    for name, pipe in _learning_pipes(student, settings):
         if name not in recorded:
             raise DistillationError("TD610", pipe=name, pipes=", ".join(recorded))
         lesson = recorded[name]
@@ -169,6 +174,8 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         try:
             fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
             student.initialize(lambda: examples)
+        except DistillationError:
+            raise
         except ConfigValidationError as error:
             raise DistillationError("TD210", reason=error.text.strip()) from None
         except (ValueError, OSError) as error:
@@ -255,11 +262,11 @@ def _check_names(student: Language, settings: DistillationConfig) -> None:
                 raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
 
 
-def _learning_pipes(student: Language) -> Iterator[tuple[str, Any]]:
+def _learning_pipes(student: Language, settings: DistillationConfig) -> Iterator[tuple[str, Any]]:
     frozen = student.config["training"]["frozen_components"]
     for name, pipe in pipes_of(student):
-        learns = isinstance(pipe, TrainablePipe) and pipe.is_trainable and not hasattr(pipe, "listeners")
-        if learns and name not in frozen:
+        is_taught = not is_encoder(pipe) or name in settings.teaching
+        if isinstance(pipe, TrainablePipe) and pipe.is_trainable and is_taught and name not in frozen:
             yield name, pipe
 
 
