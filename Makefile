@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: distill test lint format clean
+.PHONY: distill test lint format docs clean
 
 # Distil the default student: from PyPI to an installable wheel in packages/.
 distill: $(VENV)/.installed-demo
@@ -22,6 +22,11 @@ lint: $(VENV)/.installed-test
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The pages that are made from the sources.
+docs: $(VENV)/.installed-test
+	$(BIN)/python scripts/config_docs.py
+	$(BIN)/python scripts/troubleshooting_docs.py
 
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,9 +19,10 @@ from spacy.training import Example
 from spacy.training.loop import create_train_batches, train_while_improving
 from thinc.api import Config, Model
 
-from spacy_tinydistill import api, distill, record_targets
+from spacy_tinydistill import distill, record_targets
 from spacy_tinydistill.components.base import Lesson, pipes_of
 from spacy_tinydistill.loop import Progress, distill_while_improving
+from spacy_tinydistill.material import INITIALIZE_SAMPLE, make_corpus
 from spacy_tinydistill.report.worker import peak_memory
 from spacy_tinydistill.run import Run, prepare, read_config
 from spacy_tinydistill.schemas import DistillationConfig, read_distillation_config
@@ -95,7 +95,7 @@ def record_all(run: Run, records: Iterable[Record], path: Path) -> Store:
 def train_from_store(run: Run, store: Store) -> list[float]:
     """Train a new student from a store; return the seconds of each epoch, the reading of the store included."""
     student, settings, lessons = _new_student(run)
-    corpus = partial(api._read_targets, store, replace(run, student=student), {})
+    corpus = make_corpus(store, replace(run, student=student))
     steps = distill_while_improving(
         student,
         lessons,
@@ -141,7 +141,7 @@ def train_with_spacy(run: Run, annotated: Sequence[bytes]) -> list[float]:
 def _new_student(run: Run) -> tuple[Language, DistillationConfig, dict[str, Lesson]]:
     """Make a student with first weights, with an optimizer that has not seen another one."""
     student = make_student(run.config, run.profile)
-    initialize_student(student, run.profile, run.plan, run.corpora.sample[: api.INITIALIZE_SAMPLE])
+    initialize_student(student, run.profile, run.plan, run.corpora.sample[:INITIALIZE_SAMPLE])
     return student, read_distillation_config(run.config), start_lessons(student, run.lessons, run.plan)
 
 

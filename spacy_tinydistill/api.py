@@ -1,20 +1,17 @@
 """The Python API: the whole road from a teacher and texts to a student, told once for Python and the command line."""
 
-import random
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
-from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.language import Language
 from spacy.scorer import Scorer
-from spacy.training import Example
+from spacy.tokens import DocBin
 from spacy.training.loop import create_evaluation_callback
 from spacy.util import is_package
 from thinc.api import Config
@@ -23,20 +20,22 @@ from wasabi import msg
 
 from . import loop
 from .checkpoint import read_checkpoint
-from .components.annotations import Annotations, read_annotated
-from .components.base import Lesson
+from .curve import CURVE_NAME
 from .device import use_device
 from .errors import DistillationError
 from .files import Folder
-from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Taught
-from .run import LEARNED, Run, list_records, prepare, prepare_recorded
+from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
+from .material import describe_texts, judge_teacher, make_corpus, read_dev, start_student
+from .report.compare import Recorded, compare_recorded
+from .report.report import HTML_NAME, JSON_NAME
+from .report.scores import Side
+from .report.size import count_parameters
+from .run import Run, list_records, prepare, prepare_recorded
 from .student.meta import add_origin, plain_scores
-from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.profile import fingerprint
 from .teacher.ray import Worker, connect, record_on_cluster
-from .teacher.recorder import ask, record_store
+from .teacher.recorder import record_store
 from .teacher.store import MANIFEST, Manifest, Store, StoreWriter, check_teacher
-from .teacher.targets import Record, Role
 
 CONFIG_NAME = "config.cfg"
 DIR_TARGETS = "targets"
@@ -45,10 +44,16 @@ DIR_TARGETS = "targets"
 ENGINES = ("local", "ray")
 
 # What a run writes into its output folder.
-OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, DIR_TARGETS, CONFIG_NAME, loop.FILE_NAME)
-
-# How many texts spaCy is shown to find out the shapes of a student's layers.
-INITIALIZE_SAMPLE = 10
+OUTPUT_NAMES = (
+    DIR_MODEL_BEST,
+    DIR_MODEL_LAST,
+    DIR_TARGETS,
+    CONFIG_NAME,
+    loop.FILE_NAME,
+    CURVE_NAME,
+    JSON_NAME,
+    HTML_NAME,
+)
 
 
 def distill(
@@ -69,7 +74,8 @@ def distill(
         teacher: The pipeline to learn from: an installed package, a folder, or loaded. With `targets` it is not
             loaded, only seen to be the one that was recorded; "-" spares that.
         texts: What to learn on: texts, or a path as `corpus.text_corpus` takes it. By default what the config says.
-        output: The folder to write `model-best`, `model-last`, the config, the targets and the checkpoint to.
+        output: The folder to write `model-best`, `model-last`, the config, the targets, the checkpoint, the scores of
+            each evaluation and the report to.
         config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
             one.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
@@ -85,6 +91,8 @@ def distill(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
+    if teacher == "-" and targets is None:
+        raise DistillationError("TD627")
     use_device(gpu_id)
     output_path = Path(output)
     check_output(output_path, resume=resume, force=force)
@@ -99,7 +107,7 @@ def distill(
     student = run.student
     labels_known = run.labels_known
     if labels_known:
-        lessons, strings = _start(run, run.corpora.sample[:INITIALIZE_SAMPLE])
+        lessons, strings = start_student(run)
     checkpoint = output_path / loop.FILE_NAME
     goes_on = resume
     # A run that was interrupted while the teacher was asked has none yet.
@@ -115,12 +123,12 @@ def distill(
         _record(run, output_path / DIR_TARGETS)
         store = Store(output_path / DIR_TARGETS)
     if not labels_known:
-        lessons, strings = _start(run, list(_annotated_examples(store, run)))
-    corpus = partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
-    judged, read_dev = _make_dev(store, run)
+        lessons, strings = start_student(run, store)
+    corpus = make_corpus(store, run)
     # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
+    judged = judge_teacher(store, run, student)
     teacher_scores = Scorer(student).score(judged) if judged else {}
-    add_origin(student, run.profile, plain_scores(teacher_scores))
+    add_origin(student, run.profile, plain_scores(teacher_scores), describe_texts(store, run))
 
     msg.divider("Distilling student pipeline from teacher")
     student.config.to_disk(output_path / CONFIG_NAME)
@@ -129,7 +137,7 @@ def distill(
         student,
         lessons,
         corpus,
-        create_evaluation_callback(student, read_dev, score_weights),
+        create_evaluation_callback(student, partial(read_dev, store, run), score_weights),
         settings=run.settings,
         training=run.training,
         strings=strings,
@@ -141,7 +149,10 @@ def distill(
     )
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
     _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
-    return spacy.load(output_path / DIR_MODEL_BEST)
+    student = spacy.load(output_path / DIR_MODEL_BEST)
+    _write_report(student, store, run, teacher, output_path, gpu_id)
+    msg.good("Wrote the report", output_path / HTML_NAME)
+    return student
 
 
 def record_targets(
@@ -274,87 +285,27 @@ def _record(run: Run, path: str | Path, on_cluster: Callable[..., None] | None =
     return writer.manifest
 
 
-def _start(run: Run, examples: list[Example]) -> tuple[dict[str, Lesson], list[str]]:
-    """Give the student its first weights; return its lessons and the strings that it will need."""
-    initialize_student(run.student, run.profile, run.plan, examples)
-    strings = needed_strings(run.config, run.profile, run.plan, examples)
-    return start_lessons(run.student, run.lessons, run.plan), strings
-
-
-def _annotated_examples(store: Store, run: Run) -> Iterator[Example]:
-    """The corpus with what the last of the hard-label teachers left on the Docs, to find the labels in."""
-    hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
-    order = list(run.profile.pipes)
-    last = max(hard, key=lambda name: order.index(run.plan[name][0]))
-    records = _ask_about(run, run.corpora.sample) if run.streams else store.read(*LEARNED)
-    for item in records:
-        doc = item.make_doc(run.student.vocab)
-        yield Example(doc, read_annotated(item.targets[last], run.student.get_pipe(last)))
-
-
-def _match_gold(store: Store, run: Run) -> dict[int, Example]:
-    """See that the gold annotations are of Docs that were recorded; return those to learn on, by their index."""
-    gold = dict(enumerate(run.corpora.gold))
-    found = {item.index: item for item in store.read(Role.GOLD)} if gold else {}
-    # Those that are missing were held out, or there was no gold when the teacher was asked.
-    expected = len(gold) - (store.manifest.count(Role.HELD_OUT) if not store.manifest.count(Role.TEXT) else 0)
-    if len(found) != expected:
-        raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
-    for i, item in found.items():
-        if i not in gold or item.words != [token.text for token in gold[i].predicted]:
-            raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
-    return {i: gold[i] for i in found}
-
-
-def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
-    roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
-    for item in store.read(*roles, shuffle=shuffle):
-        if item.role is Role.GOLD and gold:
-            yield Taught(gold[item.index], item.targets, has_gold=True)
-        else:
-            doc = item.make_doc(run.student.vocab)
-            yield Taught(Example(doc, doc), item.targets, has_gold=False)
-
-
-def _ask_about(run: Run, examples: Iterable[Example]) -> Iterator[Record]:
-    assert run.teacher is not None
-    asked, kept = tee(Record.from_doc(example.predicted) for example in examples)
-    for item, targets in zip(kept, ask(run.teacher, asked, run.plan), strict=True):
-        yield replace(item, targets=targets)
-
-
-def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
-    """Ask the teacher about a stream, which nobody could keep."""
-    readers = run.corpora.readers
-    texts = ((example, False) for example in readers["distill"](run.student))
-    gold = ((example, True) for example in run.corpora.gold)
-    asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
-    records = _ask_about(run, (example for example, _ in asked))
-    for (example, has_gold), item in zip(kept, records, strict=True):
-        yield Taught(example, item.targets, has_gold)
-
-
-def _make_dev(store: Store, run: Run) -> tuple[list[Example], Any]:
-    """Make what teacher and student are scored on.
-
-    Returns:
-        The teacher's annotations and what they are compared to, none where the dev data was not recorded; and a reader
-        for the student.
-    """
-    vocab = run.student.vocab
-    if run.corpora.dev:
-        said = [item.make_annotated_doc(vocab) for item in store.read(Role.DEV)]
-        references = [example.reference for example in run.corpora.dev]
-        is_same = [doc.text for doc in said] == [doc.text for doc in references]
-        judged = [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
-        return judged, run.corpora.readers["dev"]
-
-    def read(student: Language) -> Iterator[Example]:
-        for item in store.read(Role.HELD_OUT):
-            yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
-
-    said = [item.make_annotated_doc(vocab) for item in store.read(Role.HELD_OUT)]
-    return [Example(doc, doc.copy()) for doc in said], read
+def _write_report(
+    student: Language, store: Store, run: Run, teacher: str | Path | Language, output_path: Path, gpu_id: int
+) -> None:
+    judged = [example for example in judge_teacher(store, run, student) if len(example.predicted)]
+    examples = [example for example in read_dev(store, run, student) if len(example.predicted)]
+    meta = run.profile.meta
+    recorded = Recorded(
+        teacher={
+            "name": f"{meta['lang']}_{meta['name']}",
+            "version": meta["version"],
+            "path": None if isinstance(teacher, Language) or teacher == "-" else str(teacher),
+            "pipeline": list(run.profile.pipes),
+            "bytes": run.profile.bytes_on_disk,
+            "parameters": count_parameters(run.teacher) if run.teacher else None,
+        },
+        side=Side(student, [example.predicted for example in judged]),
+        gold=DocBin(docs=[example.reference for example in examples]) if run.corpora.dev else None,
+        data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if run.corpora.dev else None,
+    )
+    docs = list(student.pipe(example.predicted for example in examples))
+    compare_recorded(recorded, Side(student, docs), output_path, gpu_id=gpu_id)
 
 
 def _weighted_sum(scores: dict[str, Any], weights: dict[str, float | None]) -> float:

@@ -50,14 +50,14 @@ def text_corpus(
 def gold_corpus(
     path: str | None, gold_preproc: bool = False, max_length: int = 0, limit: int = 0, augmenter: Callable | None = None
 ) -> Reader:
-    """Make the reader `spacy-tinydistill.GoldCorpus.v1`: spaCy's own `spacy.Corpus.v1`, empty where the path is null.
+    """Make the reader `spacy-tinydistill.GoldCorpus.v1`: gold annotations, as spaCy's own corpus does.
 
     Args:
-        path: A DocBin, a folder of them, or null.
-        gold_preproc: See https://spacy.io/api/corpus.
-        max_length: Likewise.
-        limit: Likewise.
-        augmenter: Likewise.
+        path: Null for none; or a DocBin, or a folder of them.
+        gold_preproc: Make an Example of each sentence, with its gold tokens.
+        max_length: Longer Docs are cut into their sentences, or left out where none are known; 0 leaves them whole.
+        limit: Stop after so many Examples; 0 reads all.
+        augmenter: One of spaCy's, which varies the Examples.
 
     The reader raises TD102, TD103, TD104, TD107 and TD108 as `read_texts` does.
     """

@@ -25,9 +25,16 @@ MESSAGES: dict[str, str] = {
     "TD009": "[distillation.optimizer.learn_rate] total_steps is 0, so nothing would be learned after the warm-up. "
     "It follows max_steps where nothing else is said. Set it to about the number of updates, with "
     "--distillation.optimizer.learn_rate.total_steps.",
+    "TD010": "There is no option {option}. {hint} A value of the config goes by its block and name, such as "
+    "--distillation.max_steps 1000.",
+    "TD011": "There are two kinds of text to learn on: {texts} and --paths.distill {override}. Give one of them, and a "
+    "config, if there is one, in place of the other: spacy distill TEACHER CONFIG --paths.distill TEXTS.",
+    "TD012": "[training] {key} is {value}, and nothing can be done so often. Set it to 1 or more.",
+    "TD013": "--{key} has no path, but {value!r}. Give one, such as --paths.distill texts.jsonl; an option without a "
+    "value counts as true.",
     # The text to learn on
-    "TD101": "There is no text to learn on: [paths] distill is null, and so is gold or it has no tokens. Give a "
-    "file or folder of JSONL, plain text or DocBins with --paths.distill.",
+    "TD101": "There is no text to learn on: none was given that has tokens, and [paths] distill and gold are null or "
+    "have none. Give a file or folder of JSONL, plain text or DocBins with --paths.distill.",
     "TD102": "There is no file or folder {path}. Expected text to learn on or annotated data; check the path, which "
     "counts from the folder that you are in.",
     "TD103": "The folder {path} holds no file whose name ends in one of {suffixes}. Expected at least one.",
@@ -38,11 +45,15 @@ MESSAGES: dict[str, str] = {
     "another column with --corpora.distill.column, or set skip_bad_lines = true in the corpus's block to leave such "
     "lines out.",
     "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
-    "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it.",
+    "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it. "
+    "Text in another encoding has to be converted, as by `iconv -f LATIN1 -t UTF-8`.",
     "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
     "{expected}, or a dev corpus with --paths.dev.",
     "TD110": "{path} has no column {column!r}; its first line names {found}. Name the column that holds the text with "
     "--corpora.distill.column.",
+    "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
+    "head, an entity, a category or anything else. Expected gold annotations, as `spacy convert` writes them; text "
+    "alone belongs in [paths] distill.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
@@ -61,7 +72,8 @@ MESSAGES: dict[str, str] = {
     "TD208": "[distillation.{block}] names the pipe {pipe!r}, which the student does not have; it has {pipes}.",
     "TD209": "Teacher and student are of different languages: {teacher!r} and {student!r}. Set [nlp] lang to the "
     "teacher's.",
-    "TD210": "The student cannot be made from its config: {reason}",
+    "TD210": "The student cannot be made from its config: {reason}\nCorrect the config, or override the value on the "
+    "command line.",
     "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
     "the CPU, or install CuPy for your CUDA version.",
     "TD212": "The rule HiddenStates.v1 is to teach layer {layer} of the teacher's {pipe!r}, which has none of that "
@@ -179,6 +191,8 @@ MESSAGES: dict[str, str] = {
     "of the one here {expected}. Give all machines the same files, such as a folder that they share.",
     "TD626": "{shard} was begun {tries} times, and each time its worker was gone before it was done. Perhaps there is "
     "too little memory for a worker, or a text crashes the teacher; Ray's logs say how workers ended.",
+    "TD627": '"-" stands for the teacher of recorded targets, and there are none. Name the teacher, or give what '
+    "`python -m spacy distill-targets` recorded with --targets.",
 }
 
 

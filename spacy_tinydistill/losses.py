@@ -40,11 +40,9 @@ def soft_cross_entropy(student: Floats2d, teacher: Floats2d, *, temperature: flo
         the loss summed over the rows.
     """
     xp = get_array_module(student)
-    log_p = _log_softmax(xp, xp.log(xp.maximum(teacher, EPSILON)) / temperature)
-    log_q = _log_softmax(xp, xp.log(xp.maximum(student, EPSILON)) / temperature)
-    p = xp.exp(log_p)
-    loss = temperature**2 * float((p * (log_p - log_q)).sum())
-    return temperature * (xp.exp(log_q) - p), loss
+    p, q = (_soften(xp, probabilities, temperature) for probabilities in (teacher, student))
+    divergence = p * xp.log(xp.maximum(p, EPSILON) / xp.maximum(q, EPSILON))
+    return temperature * (q - p), temperature**2 * float(divergence.sum())
 
 
 def soft_binary_cross_entropy(
@@ -145,9 +143,11 @@ def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> 
     return found
 
 
-def _log_softmax(xp: Any, logits: Any) -> Any:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - xp.log(xp.exp(logits).sum(axis=1, keepdims=True))
+def _soften(xp: Any, probabilities: Any, temperature: float) -> Any:
+    if temperature == 1.0:
+        return probabilities
+    softened = xp.exp(xp.log(xp.maximum(probabilities, EPSILON)) / temperature)
+    return softened / softened.sum(axis=1, keepdims=True)
 
 
 def _soften_binary(xp: Any, probabilities: Any, temperature: float) -> Any:

@@ -1,5 +1,6 @@
 """What a run finds out before the teacher is asked: that config, teacher, student and texts fit together."""
 
+import random
 from collections.abc import Iterable, Iterator
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_config, registry
 from thinc.api import Config, ConfigValidationError, set_gpu_allocator
@@ -17,7 +19,7 @@ from wasabi import msg
 
 from .corpus import Reader, make_examples
 from .errors import DistillationError
-from .schemas import DistillationConfig, check_end, read_distillation_config
+from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of
 from .student.config import student_config
 from .student.pipeline import (
     Plan,
@@ -36,8 +38,11 @@ from .teacher.targets import LessonPlan, Record, Role
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
 
-# How many texts to compare the tokenizers on.
-TOKENIZER_SAMPLE = 1000
+# What gold annotations of tokens may be of, as spaCy names it.
+ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
+
+# How many texts to draw from what is to be learned on.
+SAMPLE = 1000
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Corpora:
     """The texts, read once, so that a bad line is found before the teacher is asked."""
 
     readers: dict[str, Reader]  # "distill", "gold" and "dev"
-    sample: list[Example]  # Of what is to be learned on
+    sample: list[Example]  # Drawn from what is to be learned on; of a stream, its beginning
     n_texts: int  # Without gold; of a stream, or where they were recorded, those of the sample
+    n_words: int  # Of these texts
     gold: list[Example]
     dev: list[Example]
 
@@ -104,6 +110,9 @@ def prepare(
     Raises:
         DistillationError: They do not fit.
     """
+    if texts is not None and "paths.distill" in overrides:
+        shown = texts if isinstance(texts, str | Path) else "those that were handed over"
+        raise DistillationError("TD011", texts=shown, override=overrides["paths.distill"])
     if isinstance(texts, str | Path):
         overrides = {**overrides, "paths.distill": str(texts)}
     if config is not None:
@@ -119,8 +128,8 @@ def prepare(
     student = make_student(config, profile)
     plan = plan_lessons(student, nlp, settings)
     header = Header(fingerprint(teacher), profile, describe_lessons(student, nlp, plan))
-    training = _resolve_training(student.config, settings, gpu_id)
-    readers = _resolve_readers(student.config, settings, training)
+    training = resolve_training(student.config, settings, gpu_id)
+    readers = resolve_readers(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
     corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
@@ -150,8 +159,8 @@ def prepare_recorded(store: Store, config: str | Path | Config, overrides: dict[
     msg.divider("Initializing student pipeline")
     student = make_student(config, store.header.profile)
     plan = plan_recorded_lessons(student, store.header.lessons, settings)
-    training = _resolve_training(student.config, settings, gpu_id)
-    readers = _resolve_readers(student.config, settings, training)
+    training = resolve_training(student.config, settings, gpu_id)
+    readers = resolve_readers(student.config, settings, training)
     readers["distill"] = lambda nlp: (
         Example(doc, doc) for doc in (item.make_doc(nlp.vocab) for item in store.read(*LEARNED))
     )
@@ -196,33 +205,49 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
     """Read a config and put values into it, without interpolating it.
 
     Raises:
-        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block.
+        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD013, a value
+            is to be put in place of a path and is none.
     """
+    for key, value in overrides.items():
+        if key.startswith("paths.") and value is not None and not isinstance(value, str):
+            raise DistillationError("TD013", key=key, value=value)
     try:
         if isinstance(config, Config):
             return Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
         return load_config(config, overrides=overrides, interpolate=False)
     except ConfigValidationError as error:
-        raise DistillationError("TD005", reason=error.text.strip()) from None
+        raise DistillationError("TD005", reason=reason_of(error)) from None
     except (OSError, ValueError, ConfigParserError) as error:
         raise DistillationError("TD005", reason=error) from None
 
 
-def _resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+    """Resolve and check a config's `[training]` block, and set the GPU's allocator.
+
+    Raises:
+        DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
+    """
     try:
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
     except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=error.text.strip()) from None
+        raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
+    for key in ("eval_frequency", "accumulate_gradient"):
+        if training[key] < 1:
+            raise DistillationError("TD012", key=key, value=training[key])
     check_end(config, settings, training)
     if gpu_id >= 0 and training["gpu_allocator"]:
         set_gpu_allocator(training["gpu_allocator"])
     return training
 
 
-def _resolve_readers(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
-    """Make the readers for "distill", "gold" and "dev"."""
+def resolve_readers(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> dict[str, Reader]:
+    """Make the readers for "distill", "gold" and "dev".
+
+    Raises:
+        DistillationError: TD006, there is no such block; TD004, it names a function that cannot be made.
+    """
     names = {"corpus": settings.corpus, "gold_corpus": settings.gold_corpus, "dev_corpus": training["dev_corpus"]}
     corpora = config.interpolate()["corpora"]
     readers: list[Reader] = []
@@ -233,7 +258,7 @@ def _resolve_readers(config: Config, settings: DistillationConfig, training: dic
         try:
             readers.append(registry.resolve({block: corpora[block]})[block] if name else _reader_of([]))
         except ConfigValidationError as error:
-            raise DistillationError("TD004", reason=error.text.strip()) from None
+            raise DistillationError("TD004", reason=reason_of(error)) from None
         except (ValueError, TypeError) as error:
             raise DistillationError("TD004", reason=error) from None
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
@@ -250,10 +275,30 @@ def _reader_of(texts: list[str]) -> Reader:
 def _read_corpora(readers: dict[str, Reader], student: Language, *, whole: bool) -> Corpora:
     dev = list(readers["dev"](student))
     gold = [example for example in readers["gold"](student) if len(example.predicted)]
+    for corpus, examples in (("dev", dev), ("gold", gold)):
+        if examples and not any(_is_annotated(example.reference) for example in examples):
+            raise DistillationError("TD111", corpus=corpus, count=len(examples))
     texts = (example for example in readers["distill"](student) if len(example.predicted))
-    sample = list(islice(texts, TOKENIZER_SAMPLE))
-    n_texts = len(sample) + (sum(1 for _ in texts) if whole else 0)
-    sample += gold[:TOKENIZER_SAMPLE]
+    sample, n_texts, n_words = _draw(texts if whole else islice(texts, SAMPLE))
+    sample += gold[:SAMPLE]
     if not sample:
         raise DistillationError("TD101")
-    return Corpora(readers, sample, n_texts, gold, dev)
+    return Corpora(readers, sample, n_texts, n_words, gold, dev)
+
+
+def _is_annotated(doc: Doc) -> bool:
+    return bool(doc.cats or doc.spans) or any(doc.has_annotation(attribute) for attribute in ANNOTATIONS)
+
+
+def _draw(examples: Iterable[Example]) -> tuple[list[Example], int, int]:
+    """Draw `SAMPLE` Examples, each as likely as any other (Vitter's algorithm R), and count all and their words."""
+    numbers = random.Random(0)
+    sample: list[Example] = []
+    n_texts = n_words = 0
+    for n_texts, example in enumerate(examples, start=1):
+        n_words += len(example.predicted)
+        if n_texts <= SAMPLE:
+            sample.append(example)
+        elif (place := numbers.randrange(n_texts)) < SAMPLE:
+            sample[place] = example
+    return sample, n_texts, n_words

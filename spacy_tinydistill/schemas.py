@@ -27,20 +27,66 @@ class DistillationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    corpus: str = Field("corpora.distill", title="Where in the config the corpus to learn on is")
-    gold_corpus: str | None = Field(None, title="Where in the config the corpus with gold annotations is")
-    gold_weight: float = Field(1.0, ge=0.0, title="Weight of the gold annotations' loss; the teacher's is 1")
-    hold_out: float = Field(0.05, gt=0.0, lt=1.0, title="Share of the corpus to score on where there is no dev corpus")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate")
-    max_epochs: int = Field(0, ge=-1, title="Most passes over the corpus; 0 for no limit, -1 to stream it")
-    max_steps: int = Field(4000, ge=0, title="Most updates; 0 for no limit")
-    student_to_teacher: dict[str, str] = Field(default_factory=dict, title="Teacher's pipe for each student pipe")
-    teaching: dict[str, TeachingRule] = Field(default_factory=dict, title="How each student pipe is taught")
+    corpus: str = Field(
+        "corpora.distill",
+        title="Where in the config the corpus to learn on is",
+        description="The dotted name of a block in `[corpora]`. Its texts need no annotations: the teacher speaks "
+        "about them.",
+    )
+    gold_corpus: str | None = Field(
+        None,
+        title="Where in the config the corpus with gold annotations is",
+        description="Its Docs are learned twice in each update: from their annotations, by spaCy's own losses, and "
+        "from the teacher. Null for none.",
+    )
+    gold_weight: float = Field(
+        1.0,
+        ge=0.0,
+        title="Weight of the gold annotations' loss; the teacher's is 1",
+        description="Raise it where gold texts are few among the others. 0 leaves their annotations out and learns "
+        "their texts from the teacher alone.",
+    )
+    hold_out: float = Field(
+        0.05,
+        gt=0.0,
+        lt=1.0,
+        title="Share of the corpus to score on where there is no dev corpus",
+        description="These texts are not learned on; the student's score is its agreement with the teacher there.",
+    )
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate", description="Of the student's layers.")
+    max_epochs: int = Field(
+        0,
+        ge=-1,
+        title="Most passes over the corpus; 0 for no limit, -1 to stream it",
+        description="A streamed corpus is neither read to its end before the first update, nor shuffled, nor recorded: "
+        "the teacher is asked again in each epoch. It needs a dev corpus.",
+    )
+    max_steps: int = Field(
+        4000,
+        ge=0,
+        title="Most updates; 0 for no limit",
+        description="In the configs that `init distill-config` writes, the learning rate falls to 0 by then.",
+    )
+    student_to_teacher: dict[str, str] = Field(
+        default_factory=dict,
+        title="Teacher's pipe for each student pipe",
+        description="A pipe that is not named here learns from the teacher's pipe of its own name.",
+    )
+    teaching: dict[str, TeachingRule] = Field(
+        default_factory=dict,
+        title="How each student pipe is taught",
+        description="One block for each pipe whose rule is not to be chosen by itself, or is to have other settings.",
+    )
     batcher: Callable[[Iterable[Example]], Iterable[list[Example]]] = Field(
         default_factory=lambda: configure_minibatch_by_words(size=1500, tolerance=0.2, discard_oversize=False),
         title="Batcher",
+        description="Makes each update's batch. Without this block, as `init distill-config` writes it.",
     )
-    optimizer: Optimizer = Field(default_factory=lambda: Adam(0.001), title="Optimizer")
+    optimizer: Optimizer = Field(
+        default_factory=lambda: Adam(0.001),
+        title="Optimizer",
+        description="Without this block, Adam with a learning rate of 0.001 that stays as it is.",
+    )
 
 
 def read_distillation_config(config: Config) -> DistillationConfig:
@@ -60,7 +106,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     try:
         block = config.interpolate()["distillation"]
     except ConfigValidationError as error:
-        raise DistillationError("TD005", reason=error.text.strip()) from None
+        raise DistillationError("TD005", reason=reason_of(error)) from None
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:
@@ -72,13 +118,29 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     try:
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
     except ConfigValidationError as error:
-        raise DistillationError("TD004", reason=error.text.strip()) from None
+        raise DistillationError("TD004", reason=reason_of(error)) from None
     except (ValueError, TypeError) as error:
         raise DistillationError("TD004", reason=error) from None
     return _validate(resolved)
 
 
+def reason_of(error: ConfigValidationError) -> str:
+    """Say what is wrong with a config, and with which values, but not the whole config, which spaCy would show."""
+    found = []
+    for item in error.errors or ():
+        value = error.config
+        for part in item.get("loc", ()):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str | int | float):
+            found.append(f"found {value!r}")
+    return ", ".join([error.from_error(error, show_config=False).text.strip(), *found])
+
+
 def _validate(values: dict[str, Any]) -> DistillationConfig:
+    for key, value in values.items():
+        # To pydantic it is the number 1. On the command line it is what an option without a value says.
+        if isinstance(value, bool):
+            raise DistillationError("TD003", key=key, value=value, reason="No setting is true or false.")
     try:
         return DistillationConfig.model_validate(values)
     except ValidationError as error:

@@ -17,7 +17,10 @@ from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gol
 from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.distill
-import spacy_tinydistill.cli.init_config  # noqa: F401
+import spacy_tinydistill.cli.init_config
+import spacy_tinydistill.cli.init_vectors  # noqa: F401
+from spacy_tinydistill.curve import read_curve
+from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 
 # Enough for a student of these 36 texts.
 SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]
@@ -77,10 +80,9 @@ def spacy_process(*args: object) -> str:
 
 
 def retention(output: str) -> tuple[float, float, float]:
-    """Read retention, student's score and teacher's score out of the last line."""
-    last = output.strip().splitlines()
-    line = " ".join(" ".join(last[-2:]).split())
-    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", line)
+    """Read retention, student's score and teacher's score out of what is said at the end."""
+    end = " ".join(output.rpartition("Saved the best student")[2].split())
+    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", end)
     assert found, output
     return float(found[1]) / 100, float(found[2]), float(found[3])
 
@@ -108,8 +110,25 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
         "config.cfg",
         "model-best",
         "model-last",
+        "report.html",
+        "report.json",
+        "scores.jsonl",
         "targets",
     ]
+    assert said.strip().endswith(str(output / "report.html"))
+    report = srsly.read_json(output / "report.json")
+    assert report["overall"]["agreement"] == pytest.approx(kept, abs=0.001)
+    assert report["data"] == {"path": None, "gold": False, "documents": 2, "words": 8}
+    for role, path in (("teacher", teacher_path), ("student", output / "model-best")):
+        assert report[role]["bytes"] == pytest.approx(bytes_on_disk(path), rel=0.01)
+        assert report[role]["parameters"] == count_parameters(spacy.load(path))
+    assert [point["step"] for point in report["learning_curve"]] == [0, 15, 30]
+    assert max(point["score"] for point in report["learning_curve"]) == pytest.approx(student_score, abs=0.0001)
+    assert set(report["labels"]) == {"tagger", "ner", "textcat"}
+    assert f"benchmark distillation {teacher_path}" in (output / "report.html").read_text(encoding="utf8")
+    card = srsly.read_json(output / "model-best" / "meta.json")["notes"]
+    assert "34 texts" in card
+    assert "tiny\\_teacher 1.2.3" in card
     config = load_config(output / "config.cfg")
     assert config["distillation"]["max_steps"] == 30
     assert config["training"]["eval_frequency"] == 15
@@ -221,6 +240,31 @@ def test_a_student_of_some_pipes(teacher_path: Path, tmp_path: Path) -> None:
     assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]
 
 
+def test_code_is_imported_before_the_teacher_is_loaded(tmp_path: Path) -> None:
+    """Its file alone knows the component that the teacher has."""
+    code = tmp_path / "code.py"
+    teacher, texts = tmp_path / "teacher", write_texts(tmp_path / "texts.txt")
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("tok2vec")
+    nlp.add_pipe("tagger").add_label("A")
+    nlp.initialize()
+    nlp.to_disk(teacher)
+    config = load_config(teacher / "config.cfg")
+    for command in (
+        ["init", "distill-config", teacher, tmp_path / "student.cfg"],
+        ["init", "distill-vectors", teacher, texts, tmp_path / "vectors", "--width", 8],
+    ):
+        # What is registered stays so in this process: another name for each command.
+        name = command[1].replace("-", "_")
+        config["nlp"]["pipeline"] = ["tok2vec", "tagger", name]
+        config["components"][name] = {"factory": name}
+        config.to_disk(teacher / "config.cfg")
+        code.write_text(f"from spacy.language import Language\nLanguage.component({name!r}, func=lambda doc: doc)\n")
+        result = CliRunner().invoke(app, list(map(str, command)))
+        assert "TD202" in result.output
+        spacy_cli(*command, "--code", code)
+
+
 def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     config = load_config(config_path, interpolate=False)
     teacher = spacy.load(teacher_path)
@@ -273,6 +317,9 @@ def test_resuming_goes_on_where_the_run_was(teacher_path: Path, config_path: Pat
         assert (tmp_path / "whole/model-last" / name).read_bytes() == (
             tmp_path / "halves/model-last" / name
         ).read_bytes()
+    whole, halves = (read_curve(tmp_path / name / "scores.jsonl") for name in ("whole", "halves"))
+    assert [point["step"] for point in whole] == [0, 2, 4, 6]
+    assert [point | {"seconds": 0} for point in halves] == [point | {"seconds": 0} for point in whole]
 
 
 def test_help_names_the_options() -> None:

@@ -23,6 +23,7 @@ from spacy_tinydistill.components.span_labels import SpanLabels
 from spacy_tinydistill.components.text_labels import TextLabels, TextLabelsLesson
 from spacy_tinydistill.components.token_labels import TokenLabels
 from spacy_tinydistill.components.transitions import Transitions
+from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 
@@ -119,6 +120,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, dev_pat
     assert runs.run("killed", resume=True) == undisturbed
     # A run that is done stays as it is.
     assert runs.run("killed", resume=True) == undisturbed
+    curves = [read_curve(tmp_path / name / "scores.jsonl") for name in ("killed", "undisturbed")]
+    assert [point["step"] for point in curves[0]] == [0, 4, 8, 12, 13]
+    assert [{**point, "seconds": 0} for point in curves[0]] == [{**point, "seconds": 0} for point in curves[1]]
+    assert len((tmp_path / "killed" / "scores.jsonl").read_text().splitlines()) == len(curves[0])
 
 
 @pytest.mark.slow

@@ -15,11 +15,12 @@ from thinc.api import Linear, chain, fix_random_seed
 from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.benchmark
+from spacy_tinydistill.curve import CURVE_NAME
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report import speed
 from spacy_tinydistill.report.compare import compare
-from spacy_tinydistill.report.scores import score_pipelines
+from spacy_tinydistill.report.scores import Side, annotate, score_sides, share_scores
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import _sample, _shares, _Team
 from spacy_tinydistill.report.table import print_report
@@ -112,6 +113,10 @@ def folder(tmp_path_factory, teacher, student):
 # --- scores
 
 
+def score_pipelines(teacher, student, texts, gold=None):
+    return score_sides(*(Side(nlp, annotate(nlp, texts, gold, "")) for nlp in (teacher, student)), gold)
+
+
 def test_scores_are_those_of_spacy_evaluate(teacher, student):
     gold = DocBin(docs=gold_docs(teacher.vocab))
     scored = score_pipelines(teacher, student, [text for text, *_ in SENTENCES], gold)
@@ -171,6 +176,19 @@ def ruled(attributes: dict[str, str]) -> Language:
     return nlp
 
 
+def test_a_teacher_that_finds_nothing():
+    """Of its scores by label there are none, where the student's are a dict."""
+    teacher, student = spacy.blank("en"), spacy.blank("en")
+    teacher.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "pears"}])
+    student.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "apples"}])
+    gold = student.make_doc("I ate apples")
+    gold.set_ents([], default="outside")
+    scored = score_pipelines(teacher, student, ["I ate apples"], DocBin(docs=[gold]))
+    assert scored["teacher"]["ents_per_type"] is None
+    assert scored["student"]["ents_per_type"]
+    assert "ents_per_type" not in scored["retention"]
+
+
 def test_strings_of_the_teacher_that_the_student_never_saw():
     scored = score_pipelines(ruled({"MORPH": "Number=Plur"}), ruled({"MORPH": "Case=Gen"}), ["apples"])
     assert scored["agreement"]["morph_acc"] == 0.0
@@ -179,9 +197,9 @@ def test_strings_of_the_teacher_that_the_student_never_saw():
     assert with_tags["agreement"]["tag_acc"] == 0.0
 
 
-def test_no_score_in_common(teacher):
-    with pytest.raises(DistillationError, match="TD407"):
-        score_pipelines(teacher, spacy.blank("en"), ["apples"])
+def test_no_score_in_common(teacher, student):
+    assert share_scores(score_pipelines(teacher, student, ["apples"]))
+    assert not share_scores(score_pipelines(teacher, spacy.blank("en"), ["apples"]))
 
 
 # --- size
@@ -282,6 +300,10 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert report["data"]["documents"] == len(SENTENCES)
     assert report["data"]["gold"] is True
     assert report["timing"]["words"] == report["data"]["words"]
+    assert report["disagreements"]
+    page = (tmp_path / "new" / "out" / "report.html").read_text(encoding="utf8")
+    assert "Words/s, all cores" in page
+    assert result.output.strip().endswith("report.html")
     assert report["machine"]["cores"] >= 1
     assert report["versions"]["spacy"] == spacy.__version__
 
@@ -318,6 +340,33 @@ def test_text_alone_gives_agreement(folder, tmp_path, capsys):
     with pytest.raises(DistillationError, match="TD409"):
         compare(folder / "teacher", folder / "student", folder / "texts.jsonl", output=tmp_path)
     compare(folder / "teacher", folder / "student", folder / "texts.jsonl", output=tmp_path, force=True)
+
+
+@pytest.mark.usefixtures("without_timing")
+def test_a_student_in_the_output_of_its_run(folder, tmp_path):
+    """Its learning curve is beside it, and its model card is renewed."""
+    other = spacy.load(folder / "student")
+    other.meta["distillation"] = {"teacher": {"name": "teacher"}, "texts": {"names": ["a.jsonl"], "documents": 7}}
+    (tmp_path / "run").mkdir()
+    other.to_disk(tmp_path / "run" / "model-best")
+    numbers = {"step": 3, "epoch": 0, "words": 9, "seconds": 1, "score": 0.5}
+    point = {**numbers, "losses": {"tagger": 2.0}, "scores": {"tag_acc": 0.5}}
+    (tmp_path / "run" / CURVE_NAME).write_text(json.dumps(point) + "\n")
+    data = folder / "gold.spacy"
+    report = compare(folder / "teacher", tmp_path / "run" / "model-best", data, output=tmp_path / "reports" / "one")
+    assert report["learning_curve"] == [point]
+    assert report["overall"]["retention"] is not None
+    assert "Learning curve" in (tmp_path / "reports" / "one" / "report.html").read_text(encoding="utf8")
+    meta = json.loads((tmp_path / "reports" / "one" / "meta.json").read_text(encoding="utf8"))
+    assert meta["distillation"] == other.meta["distillation"]
+    assert "10 words/s on one thread" in meta["notes"]
+    assert "a.jsonl, 7 texts" in meta["notes"]
+    # Another student of the same teacher, beside the first.
+    report = compare(folder / "teacher", folder / "student", data, output=tmp_path / "reports" / "two")
+    assert [tried["folder"] for tried in report["tried"]] == ["one"]
+    assert report["learning_curve"] == []
+    # It is none of ours.
+    assert not (tmp_path / "reports" / "two" / "meta.json").exists()
 
 
 @pytest.mark.usefixtures("without_timing")

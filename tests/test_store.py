@@ -212,6 +212,17 @@ def test_gold_and_dev_data_are_recorded_too(teacher, texts, tmp_path):
     other = {"paths.dev": paths["paths.gold"]}
     student = distil_quickly("-", None, tmp_path / "other", config, steps=1, targets=store, **other)
     assert student.meta["distillation"]["teacher"]["performance"] == {}
+    report = srsly.read_json(tmp_path / "other" / "report.json")
+    assert report["overall"] == {"retention": None, "agreement": None}
+    assert report["disagreements"] == []
+    assert report["student"]["scores"]["tag_acc"] is not None
+    # With that which was recorded, both are scored on gold, and compared.
+    report = srsly.read_json(tmp_path / "read" / "report.json")
+    assert report["overall"]["retention"] > 0
+    assert report["teacher"]["scores"]["tag_acc"] > report["student"]["scores"]["tag_acc"]
+    assert report["teacher"]["parameters"] is None
+    assert report["data"]["path"] == paths["paths.dev"]
+    assert set(report["labels"]) == {"tagger", "ner"}
 
 
 # Interrupted

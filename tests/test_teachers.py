@@ -234,7 +234,9 @@ def test_a_student_learns(transformer_teacher, texts, held_out_texts, tmp_path):
     changes = {"shared": False, "encoder": cnn(32, rows=500)}
     untrained = initialized_student(transformer_teacher, HEADS, **changes)
     config = make_config(transformer_teacher, HEADS, **changes)
-    student = distil_quickly(transformer_teacher, texts[:100], tmp_path, config, steps=40)
+    distil_quickly(transformer_teacher, texts[:100], tmp_path, config, steps=40)
+    # Not the best one: on the few texts that are held out, chance decides on the score of text categories.
+    student = spacy.load(tmp_path / "model-last")
     for name in HEADS:
         before, after = (loss_of(nlp, transformer_teacher, name, held_out_texts[:20]) for nlp in (untrained, student))
         assert after < 0.8 * before, name

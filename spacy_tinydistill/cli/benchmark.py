@@ -13,7 +13,7 @@ def benchmark_distillation_cli(
     teacher: Annotated[str, Arg(help="Package name or path of the teacher")],
     student: Annotated[str, Arg(help="Package name or path of the student")],
     data: Annotated[Path, Arg(help="Gold annotations (.spacy), or text alone (.jsonl, .txt)")],
-    output: Annotated[Path, Opt("--output", "-o", help="Folder to write report.json to")],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write the report to")],
     max_words: Annotated[int, Opt("--max-words", "-n", min=1, help="Most words in a timed pass")] = 20_000,
     gpu_id: Annotated[int, Opt("--gpu-id", "-g", help="GPU to use as well, or -1 for CPU")] = -1,
     code: Annotated[Path | None, Opt("--code", "-c", help="Python file to import first")] = None,
@@ -21,11 +21,15 @@ def benchmark_distillation_cli(
 ) -> None:
     """
     Measure how much of its teacher a student retains, and what it saves: scores, agreement, words per second,
-    load time, memory and size of both, in one run on this machine. Writes report.json and prints it as
-    tables.
+    load time, memory and size of both, in one run on this machine. Prints tables, and writes report.json,
+    report.html with plots and the sentences on which the two disagree most, and the student's meta.json with a
+    model card, for `spacy package --meta-path`.
     """
     # Every call of `python -m spacy` imports this file; only this command should pay for what it needs.
+    from wasabi import msg
+
     from ..report.compare import compare
+    from ..report.report import HTML_NAME
     from ..report.table import print_report
 
     with numbered_errors():
@@ -33,3 +37,4 @@ def benchmark_distillation_cli(
             teacher, student, data, output=output, max_words=max_words, gpu_id=gpu_id, code=code, force=force
         )
     print_report(report)
+    msg.good("Wrote the report", output / HTML_NAME)

@@ -1,12 +1,11 @@
 """`python -m spacy distill`."""
 
-import sys
 from pathlib import Path
 
 import typer
-from spacy.cli._util import Arg, Opt, app, import_code, parse_config_overrides
+from spacy.cli._util import Arg, Opt, app
 
-from ._util import numbered_errors
+from ._util import numbered_errors, read_overrides, read_standard_input
 
 
 @app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -27,24 +26,26 @@ def distill_cli(
     .spacy, a folder of these, or - for one text a line on standard input. Without a config that of a tiny student is
     written.
 
-    Writes model-best, model-last, the config, what the teacher said and a checkpoint to the output folder. Any value
-    of the config can be overridden on the command line, such as --paths.distill texts.jsonl or
-    --distillation.max_steps 1000.
+    Writes model-best, model-last, the config, what the teacher said, a checkpoint, the scores of each evaluation and
+    a report (report.html, report.json) to the output folder. Any value of the config can be overridden on the command
+    line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
     """
     from ..api import distill
+    from ..user_code import import_user_code
 
-    import_code(code_path)
     is_config = config_or_texts.endswith(".cfg")
     texts: list[str] | Path | None = None if is_config else Path(config_or_texts)
-    if config_or_texts == "-":
-        texts = [line.rstrip("\r\n") for line in sys.stdin]
     with numbered_errors():
+        if code_path:
+            import_user_code(code_path)
+        if config_or_texts == "-":
+            texts = read_standard_input()
         distill(
             teacher,
             texts,
             config=config_or_texts if is_config else None,
             output=output_path,
-            overrides=parse_config_overrides(ctx.args),
+            overrides=read_overrides(ctx.args),
             targets=targets,
             gpu_id=gpu_id,
             resume=resume,

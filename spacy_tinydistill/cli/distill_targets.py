@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import typer
-from spacy.cli._util import Arg, Opt, app, import_code, parse_config_overrides
+from spacy.cli._util import Arg, Opt, app
 from wasabi import msg
 
-from ._util import numbered_errors
+from ._util import numbered_errors, read_overrides
 
 
 @app.command("distill-targets", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -29,15 +29,17 @@ def distill_targets_cli(
     and dev data recorded too.
     """
     from ..api import record_targets
+    from ..user_code import import_user_code
 
-    import_code(code_path)
     with numbered_errors():
+        if code_path:
+            import_user_code(code_path)
         manifest = record_targets(
             teacher,
             corpus,
             store=store,
             config=config_path,
-            overrides=parse_config_overrides(ctx.args),
+            overrides=read_overrides(ctx.args),
             gpu_id=gpu_id,
             force=force,
             engine=engine,

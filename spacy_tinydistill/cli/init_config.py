@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spacy.cli._util import Arg, Opt, init_cli, string_to_list
+from spacy.cli._util import Arg, Opt, import_code, init_cli, string_to_list
 from wasabi import msg
 
 from ._util import numbered_errors
@@ -15,6 +15,7 @@ def init_distill_config_cli(
     size: str = Opt("tiny", "--size", "-s", help="Size of the student: mini, tiny or nano"),
     pipeline: str = Opt("", "--pipeline", "-p", help="Comma-separated names of the teacher's pipes; by default all"),
     vectors: str | None = Opt(None, "--vectors", "-v", help="Static vectors for the student to read"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
 ) -> None:
     """Write a complete config for a student that mirrors a teacher's pipes."""
@@ -22,6 +23,7 @@ def init_distill_config_cli(
     from ..student.config import student_config, unmirrored_pipes
     from ..teacher.recorder import load_teacher
 
+    import_code(code_path)
     with numbered_errors():
         if output_file.exists() and not force:
             raise DistillationError("TD502", path=output_file)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spacy.cli._util import Arg, Opt, init_cli
+from spacy.cli._util import Arg, Opt, import_code, init_cli
 from wasabi import msg
 
 from ._util import numbered_errors
@@ -16,6 +16,7 @@ def init_distill_vectors_cli(
     width: int = Opt(64, "--width", "-w", help="Dimensions of a vector"),
     limit: int = Opt(20_000, "--limit", "-n", help="The most words to keep"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite vectors that are there"),
 ) -> None:
     """Distil static word vectors from a teacher's transformer, for a student to start from."""
@@ -25,6 +26,7 @@ def init_distill_vectors_cli(
     from ..student.vectors import distill_vectors
     from ..teacher.recorder import load_teacher
 
+    import_code(code_path)
     with numbered_errors():
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)

@@ -144,6 +144,17 @@ def _default_rules() -> Iterator[TeachingRule]:
             yield make()
 
 
+def check_temperature(temperature: float) -> float:
+    """Return a temperature by which scores can be divided.
+
+    Raises:
+        ValueError: It is not above 0.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}, expected more than 0.")
+    return temperature
+
+
 def match_labels(name: str, student: Sequence[str], teacher: Sequence[str]) -> numpy.ndarray:
     """Find the student's column for each of the teacher's labels.
 

@@ -10,7 +10,7 @@ from thinc.api import set_dropout_rate
 from thinc.types import Ragged
 
 from ..teacher.targets import Arrays
-from .base import Lesson, Reads, TeachingRule, match_labels, soft_label_gradient
+from .base import Lesson, Reads, TeachingRule, check_temperature, match_labels, soft_label_gradient
 
 # Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
 NEGATIVE_LABEL = "(none)"
@@ -35,7 +35,7 @@ class SpanLabels(TeachingRule):
     reads: ClassVar[Reads] = Reads.EARLIER_ANNOTATIONS
 
     def __init__(self, *, temperature: float) -> None:
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature)
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both are span categorizers, with a column for "none" in both or in neither."""

@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..teacher.targets import Arrays
-from .base import Lesson, TeachingRule, match_labels, soft_label_gradient
+from .base import Lesson, TeachingRule, check_temperature, match_labels, soft_label_gradient
 
 
 def text_labels(temperature: float = 1.0) -> "TextLabels":
@@ -25,7 +25,7 @@ class TextLabels(TeachingRule):
     """Soft labels for each Doc (Hinton et al., arXiv 1503.02531), exclusive or not as the student's model is."""
 
     def __init__(self, *, temperature: float) -> None:
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature)
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both classify whole texts, with labels that exclude each other in both or in neither."""

@@ -11,7 +11,7 @@ from thinc.api import Model, set_dropout_rate
 
 from ..losses import soft_cross_entropy
 from ..teacher.targets import Arrays, pack_soft_labels, unpack_soft_labels
-from .base import Lesson, TeachingRule, match_labels
+from .base import Lesson, TeachingRule, check_temperature, match_labels
 
 
 def token_labels(temperature: float = 1.0, top_k: int = 16) -> "TokenLabels":
@@ -28,7 +28,9 @@ class TokenLabels(TeachingRule):
     """Soft labels for each token (Hinton et al., arXiv 1503.02531)."""
 
     def __init__(self, *, temperature: float, top_k: int) -> None:
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature)
+        if top_k < 0:
+            raise ValueError(f"top_k is {top_k}, expected 0 or more.")
         self.top_k = top_k
 
     def accepts(self, student: Any, teacher: Any) -> bool:

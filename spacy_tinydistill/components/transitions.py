@@ -10,7 +10,7 @@ from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
 from ..teacher.targets import Arrays
-from .base import Lesson, TeachingRule, match_labels
+from .base import Lesson, TeachingRule, check_temperature, match_labels
 from .step_model import StepLayers, StepModel
 
 
@@ -33,7 +33,7 @@ class Transitions(TeachingRule):
     """
 
     def __init__(self, *, temperature: float) -> None:
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature)
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both are transition-based and of the same kind."""

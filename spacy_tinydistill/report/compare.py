@@ -1,8 +1,8 @@
-"""The comparison of a student with its teacher, from data on disk to a report of plain JSON types."""
+"""The comparison of a student with its teacher, to a report of plain JSON types."""
 
-import json
 import shlex
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,18 +11,22 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.tokens import DocBin
-from spacy.util import import_file, is_package
+from spacy.util import is_package
 from spacy.vocab import Vocab
 
 from ..corpus import read_texts
+from ..curve import CURVE_NAME, read_curve
 from ..device import use_device
 from ..errors import DistillationError
+from ..user_code import import_user_code
+from .card import write_meta
+from .disagreement import find_disagreements
+from .layers import Said, count_confusions, count_labels, list_layers, read_layers
 from .machine import describe_machine, installed_versions
-from .scores import ratio, score_pipelines
+from .report import JSON_NAME, Report, find_tried
+from .scores import Side, annotate, decide, ratio, score_sides, share_scores
 from .size import bytes_on_disk, count_parameters
 from .speed import measure_speed
-
-REPORT_FILE = "report.json"
 
 
 def compare(
@@ -35,7 +39,7 @@ def compare(
     gpu_id: int = -1,
     code: str | Path | None = None,
     force: bool = False,
-) -> dict[str, Any]:
+) -> Report:
     """Measure how much of its teacher a student retains, and what it saves.
 
     Args:
@@ -43,19 +47,22 @@ def compare(
         student: Path or installed package of the small one.
         data: Documents with gold annotations (.spacy), or texts alone (.jsonl with "text", .txt with a text a
             line): those give agreement and no scores.
-        output: Folder to write report.json to; it is made if need be. None writes nothing.
+        output: Folder to write report.json and report.html to, and, of a distilled student, its meta.json with what
+            was measured, for `spacy package --meta-path`; it is made if need be. None writes nothing.
         max_words: The most words in a timed pass; see `speed.measure_speed` for how speed is measured.
         gpu_id: GPU to score on, and to time on as well; -1 for the CPU.
         code: Python file with registered functions that the pipelines need.
         force: Replace a report that is there already.
 
     Returns:
-        `teacher` and `student`: each `name`, `version`, `path`, `pipeline`, `scores`, `words_per_second`,
-        `words_per_second_runs`, `all_cores`, `load_seconds`, `load_seconds_runs`, `peak_memory` (bytes),
-        `bytes` (on disk), `parameters`. Then `retention` and `agreement` by score, `pipes` (the scores of
-        each pipe), `speed_up` (student's words per second over teacher's), `compression` (teacher's bytes
-        over student's), `timing` (what a timed pass was), `data`, `machine`, `versions`, `date` (UTC),
-        `command`.
+        A dict that a notebook shows as a page. `teacher` and `student`: each `name`, `version`, `path`, `pipeline`,
+        `scores`, `words_per_second`, `words_per_second_runs`, `all_cores`, `load_seconds`, `load_seconds_runs`,
+        `peak_memory` (bytes), `bytes` (on disk), `parameters`. Then `retention` and `agreement` by score, `overall`
+        (each in one number), `pipes` (the scores of each pipe), `labels`, `confusion` and `disagreements` (see
+        `compare_sides`), `speed_up` (student's words per second over teacher's), `compression` (teacher's bytes over
+        student's), `timing` (what a timed pass was), `learning_curve` (see `curve.read_curve`; empty where the
+        student is not in its run's output), `tried` (see `report.find_tried`), `data`, `machine`, `versions`,
+        `date` (UTC), `command`.
 
     Raises:
         DistillationError: TD401 to TD413: a pipeline, the data, the code, the GPU or the output is not to be
@@ -63,65 +70,163 @@ def compare(
     """
     names = {"teacher": str(teacher), "student": str(student)}
     data, code = Path(data), Path(code) if code is not None else None
-    report_path = _prepare_output(Path(output), force) if output is not None else None
+    folder = _prepare_output(Path(output), force) if output is not None else None
     texts, gold = _read_data(data)
     for role, name in names.items():
         _require_pipeline(role, name)
     if code is not None:
-        _import_code(code)
+        import_user_code(code)
     use_device(gpu_id)
 
     pipelines = {role: _load(role, name) for role, name in names.items()}
     for role, nlp in pipelines.items():
         _require_fitting_texts(role, nlp, texts, data)
-    scored = score_pipelines(pipelines["teacher"], pipelines["student"], texts, gold)
+    sides = {role: Side(nlp, annotate(nlp, texts, gold, role.capitalize())) for role, nlp in pipelines.items()}
+    compared = compare_sides(sides["teacher"], sides["student"], gold)
+    if not share_scores(compared):
+        raise DistillationError(
+            "TD407", teacher=pipelines["teacher"].pipe_names, student=pipelines["student"].pipe_names
+        )
     words = [len(pipelines["teacher"].make_doc(text)) for text in texts]
     timed, timing = measure_speed(names, texts, words, max_words=max_words, gpu_id=gpu_id, code=code)
 
-    report: dict[str, Any] = {
-        role: {
-            "name": f"{nlp.lang}_{nlp.meta['name']}",
-            "version": nlp.meta["version"],
-            "path": names[role],
-            "pipeline": list(nlp.pipe_names),
-            "scores": scored[role],
-            **timed[role],
-            "bytes": bytes_on_disk(nlp.path),
-            "parameters": count_parameters(nlp),
-        }
-        for role, nlp in pipelines.items()
+    described = {
+        role: describe_pipeline(nlp, names[role], compared[role]) | timed[role] for role, nlp in pipelines.items()
     }
-    speeds = {role: report[role]["words_per_second"] for role in pipelines}
-    report |= {
-        "retention": scored["retention"],
-        "agreement": scored["agreement"],
-        "pipes": scored["pipes"],
-        "speed_up": {key: ratio(speeds["student"][key], speeds["teacher"][key]) for key in speeds["teacher"]},
-        "compression": ratio(report["teacher"]["bytes"], report["student"]["bytes"]),
-        "timing": timing,
-        "data": {"path": str(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
+    speeds = {role: described[role]["words_per_second"] for role in pipelines}
+    report = Report(
+        compared
+        | described
+        | {
+            "speed_up": {key: ratio(speeds["student"][key], speeds["teacher"][key]) for key in speeds["teacher"]},
+            "compression": ratio(described["teacher"]["bytes"], described["student"]["bytes"]),
+            "timing": timing,
+            "learning_curve": read_curve(pipelines["student"].path.parent / CURVE_NAME),
+            "tried": find_tried(folder, described["teacher"]["name"]) if folder else [],
+            "data": {"path": str(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
+        }
+        | describe_circumstances(gpu_id)
+    )
+    if folder is not None:
+        report.write(folder)
+        if "distillation" in pipelines["student"].meta:
+            write_meta(folder, pipelines["student"].meta, report)
+    return report
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run has at hand of its teacher, which may not be there."""
+
+    teacher: dict[str, Any]  # As `describe_pipeline` describes one, as far as it is known
+    side: Side  # What it said about the dev data; without Docs where it was not asked
+    gold: DocBin | None
+    data: str | None  # Where the dev data are; None where texts were held out
+
+
+def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id: int = -1) -> Report:
+    """Compare a student with what its teacher said before: nothing is timed.
+
+    Args:
+        recorded: What it said.
+        student: What the student says about the same texts.
+        output: The folder of the run that made the student, to write the report to.
+        gpu_id: The GPU that was used; -1 for the CPU.
+
+    Returns:
+        As `compare` does, without what is timed: `speed_up` is empty, and `timing` None.
+
+    Raises:
+        DistillationError: TD408, the report cannot be written.
+    """
+    compared = compare_sides(recorded.side, student, recorded.gold)
+    described = {
+        "teacher": recorded.teacher | {"scores": compared["teacher"]},
+        "student": describe_pipeline(student.nlp, str(student.nlp.path), compared["student"]),
+    }
+    sizes = {role: described[role]["bytes"] for role in described}
+    report = Report(
+        compared
+        | described
+        | {
+            "speed_up": {},
+            "compression": ratio(sizes["teacher"], sizes["student"]),
+            "timing": None,
+            "learning_curve": read_curve(output / CURVE_NAME),
+            "tried": find_tried(output, described["teacher"]["name"]),
+            "data": {
+                "path": recorded.data,
+                "gold": recorded.gold is not None,
+                "documents": len(student.docs),
+                "words": sum(map(len, student.docs)),
+            },
+        }
+        | describe_circumstances(gpu_id)
+    )
+    report.write(output)
+    write_meta(student.nlp.path, student.nlp.meta, report)
+    return report
+
+
+def compare_sides(teacher: Side, student: Side, gold: DocBin | None) -> dict[str, Any]:
+    """Compare what teacher and student made of the same texts.
+
+    Returns:
+        What `score_sides` returns, and `labels` (see `layers.count_labels`), `confusion`
+        (`layers.count_confusions`) and `disagreements` (`disagreement.find_disagreements`).
+    """
+    scored = score_sides(teacher, student, gold)
+    # Of pipes whose annotations both make.
+    pipes = {pipe for pipe, names in scored["pipes"].items() if scored["agreement"].keys() & names}
+    layers = [layer for layer in list_layers(student.nlp) if layer.pipe in pipes]
+    theirs, ours = (
+        # None of the student's either, where the teacher was not asked.
+        [Said(doc, decide(side.nlp, doc.cats)) for doc in side.docs[: len(teacher.docs)]]
+        for side in (teacher, student)
+    )
+    readings = read_layers(layers, theirs, ours)
+    return {
+        **scored,
+        "labels": count_labels(readings),
+        "confusion": count_confusions(readings),
+        "disagreements": find_disagreements(readings, theirs, ours),
+    }
+
+
+def describe_pipeline(nlp: Language, path: str, scores: dict[str, Any]) -> dict[str, Any]:
+    """Describe a pipeline that is on disk, apart from its speed."""
+    return {
+        "name": f"{nlp.lang}_{nlp.meta['name']}",
+        "version": nlp.meta["version"],
+        "path": path,
+        "pipeline": list(nlp.pipe_names),
+        "scores": scores,
+        "bytes": bytes_on_disk(nlp.path),
+        "parameters": count_parameters(nlp),
+    }
+
+
+def describe_circumstances(gpu_id: int) -> dict[str, Any]:
+    """Describe where, when and by which command a report was made."""
+    return {
         "machine": describe_machine(gpu_id),
         "versions": installed_versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
     }
-    if report_path is not None:
-        report_path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf8")
-    return report
 
 
 def _prepare_output(folder: Path, force: bool) -> Path:
-    """The report's path in a folder that is there; checked before the minutes that the measuring takes."""
-    path = folder / REPORT_FILE
+    """Make the report's folder; checked before the minutes that the measuring takes."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not force:
+        if (folder / JSON_NAME).exists() and not force:
             raise DistillationError("TD409", path=folder)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise DistillationError("TD408", path=folder, reason=_short(error)) from error
-    return path
+    return folder
 
 
 def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
@@ -139,13 +244,6 @@ def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
 def _require_pipeline(role: str, name: str) -> None:
     if not name or not (is_package(name) or Path(name).is_dir()):
         raise DistillationError("TD401", role=role, name=name)
-
-
-def _import_code(path: Path) -> None:
-    try:
-        import_file("python_code", path)
-    except Exception as error:  # anything may happen in a user's file
-        raise DistillationError("TD412", path=path, reason=_short(error)) from error
 
 
 def _load(role: str, name: str) -> Language:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from spacy.language import Language
@@ -12,59 +13,72 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from tqdm import tqdm
 
-from ..errors import DistillationError
-
 Scores = dict[str, Any]
 
 
-def score_pipelines(
-    teacher: Language, student: Language, texts: list[str], gold: DocBin | None = None
-) -> dict[str, Any]:
-    """Annotate the data with both pipelines and score them with spaCy's own scorers.
+@dataclass(frozen=True)
+class Side:
+    """One of the two, and what it made of the texts."""
+
+    nlp: Language  # By its scorers and labels it is judged; not always the pipeline that annotated
+    docs: list[Doc]  # Of its vocabulary
+
+
+def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dict[str, Any]:
+    """Score what both pipelines made of the same texts with spaCy's own scorers.
 
     Agreement is the student's score with the teacher's annotations as the reference. Of a text classifier's
     probabilities the reference takes what the classifier decides: 1 for the best of exclusive labels, or for
     every label over the threshold, else 0.
 
     Args:
-        teacher: The pipeline to agree with.
+        teacher: The pipeline to agree with. Where it was not asked, without Docs.
         student: The pipeline to score.
-        texts: The data's texts.
-        gold: The same data with gold annotations, where there are some.
+        gold: The same texts with gold annotations, where there are some.
 
     Returns:
         `teacher` and `student`: the scores against gold by spaCy's names, nested ones per type included
         (empty without gold); `retention` and `agreement` by score, for the scores that both have (None:
         nothing to score, or the teacher's score is 0); `pipes`: the names of the scores of each of the
-        student's pipes.
-
-    Raises:
-        DistillationError: TD407, the pipelines have no score in common.
+        student's pipes; `overall`: `retention` and `agreement` in one number each, by the weights that the
+        student's config gives to its scores.
     """
-    teacher_docs = _annotate(teacher, texts, gold, "Teacher")
-    student_docs = _annotate(student, texts, gold, "Student")
-    said = DocBin(docs=teacher_docs)
-    said.cats = [_decide(teacher, cats) for cats in said.cats]
-
-    against_teacher = _score(student, student_docs, _said(student, said))
-    known = _flatten(_score(teacher, teacher_docs[:1], _said(teacher, said)))
-    agreement = {name: value for name, value in _flatten(against_teacher).items() if name in known}
-    if all(name in against_teacher.get("tokenizer", {}) for name in agreement):
-        raise DistillationError("TD407", teacher=teacher.pipe_names, student=student.pipe_names)
-
-    teacher_scores = _flatten(_score(teacher, teacher_docs, _non_empty(teacher, gold))) if gold else {}
-    student_scores = _flatten(_score(student, student_docs, _non_empty(student, gold))) if gold else {}
-    return {
-        "teacher": teacher_scores,
-        "student": student_scores,
-        "retention": {
-            name: ratio(student_scores[name], value)
-            for name, value in teacher_scores.items()
-            if name in student_scores and _is_number_or_none(value)
-        },
-        "agreement": {name: value for name, value in agreement.items() if _is_number_or_none(value)},
-        "pipes": {pipe: list(scores) for pipe, scores in against_teacher.items() if scores},
+    said = DocBin(docs=teacher.docs)
+    said.cats = [decide(teacher.nlp, cats) for cats in said.cats]
+    against_teacher = _score(student.nlp, student.docs, _said(student.nlp, said))
+    known = _flatten(_score(teacher.nlp, teacher.docs[:1], _said(teacher.nlp, said))) if teacher.docs else {}
+    agreement = {
+        name: value for name, value in _flatten(against_teacher).items() if name in known and _is_number_or_none(value)
     }
+    scores = {
+        # Scorers call it 0 where there is nothing to score.
+        role: _flatten(_score(side.nlp, side.docs, non_empty(side.nlp, gold))) if gold and side.docs else {}
+        for role, side in (("teacher", teacher), ("student", student))
+    }
+    pipes = {pipe: list(names) for pipe, names in against_teacher.items() if names}
+    weights = _weights(student.nlp, [name for pipe, names in pipes.items() if pipe != "tokenizer" for name in names])
+    retention = {
+        name: ratio(scores["student"][name], value)
+        for name, value in scores["teacher"].items()
+        # Scores by label are nested, and None where one of the two has nothing to score.
+        if name in scores["student"] and _is_number_or_none(value) and _is_number_or_none(scores["student"][name])
+    }
+    kept = {name: weight for name, weight in weights.items() if retention.get(name) is not None}
+    return {
+        **scores,
+        "retention": retention,
+        "agreement": agreement,
+        "pipes": pipes,
+        "overall": {
+            "retention": ratio(_mean(scores["student"], kept), _mean(scores["teacher"], kept)),
+            "agreement": _mean(agreement, weights),
+        },
+    }
+
+
+def share_scores(scored: dict[str, Any]) -> bool:
+    """Whether there is a score by which the two can be compared, other than that of their tokenizers."""
+    return any(name not in scored["pipes"].get("tokenizer", ()) for name in scored["agreement"])
 
 
 def ratio(value: float | None, base: float | None) -> float | None:
@@ -72,7 +86,8 @@ def ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
 
 
-def _annotate(nlp: Language, texts: list[str], gold: DocBin | None, description: str) -> list[Doc]:
+def annotate(nlp: Language, texts: list[str], gold: DocBin | None, description: str) -> list[Doc]:
+    """Have a pipeline annotate texts, by the tokens of the gold annotations where the texts are not known."""
     docs = _gold_tokenized(nlp, gold) if gold else map(nlp.make_doc, texts)
     # Vectors of every token would fill the memory, and no score reads them.
     clean = DocCleaner({"tensor": None, "_.trf_data": None})
@@ -82,14 +97,15 @@ def _annotate(nlp: Language, texts: list[str], gold: DocBin | None, description:
 
 def _gold_tokenized(nlp: Language, gold: DocBin) -> Iterator[Doc]:
     """Unannotated Docs, tokenized as by spaCy's Corpus: the pipeline's own way, if the text is known."""
-    for reference in _non_empty(nlp, gold):
+    for reference in non_empty(nlp, gold):
         if reference.has_unknown_spaces:
             yield Doc(nlp.vocab, words=[token.text for token in reference])
         else:
             yield nlp.make_doc(reference.text)
 
 
-def _non_empty(nlp: Language, references: DocBin) -> Iterator[Doc]:
+def non_empty(nlp: Language, references: DocBin) -> Iterator[Doc]:
+    """Read Docs that have tokens."""
     return (doc for doc in references.get_docs(nlp.vocab) if len(doc))
 
 
@@ -107,8 +123,8 @@ def _said(nlp: Language, said: DocBin) -> Iterator[Doc]:
         yield doc
 
 
-def _decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
-    """0 or 1 for every label: spaCy's scorers take any reference over 0 for a yes."""
+def decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
+    """Say 0 or 1 of every label: spaCy's scorers take any reference over 0 for a yes."""
     decided = {label: float(score >= 0.5) for label, score in cats.items()}
     for _, pipe in nlp.pipeline:
         if isinstance(pipe, TextCategorizer):
@@ -120,6 +136,19 @@ def _decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
                 best = max(scores, key=lambda label: scores[label])
                 decided |= {label: float(label == best) for label in scores}
     return decided
+
+
+def _weights(nlp: Language, names: list[str]) -> dict[str, float]:
+    """How much each score counts; all the same in a pipeline whose config does not say."""
+    weights = {name: weight for name, weight in nlp.config["training"]["score_weights"].items() if weight}
+    return {name: weights[name] for name in names if name in weights} or dict.fromkeys(names, 1.0)
+
+
+def _mean(scores: Scores, weights: dict[str, float]) -> float | None:
+    """The weighted mean of the scores that are numbers; None without any."""
+    found = {name: scores[name] for name in weights if isinstance(scores.get(name), float)}
+    total = sum(weights[name] for name in found)
+    return sum(score * weights[name] for name, score in found.items()) / total if total else None
 
 
 def _score(nlp: Language, docs: list[Doc], references: Iterator[Doc]) -> dict[str, Scores]:

@@ -8,66 +8,81 @@ from wasabi import msg
 
 ROLES = ("teacher", "student")
 NOISY = 0.3
+NOISE = (
+    f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept "
+    "this machine busy, measure again when it is quiet."
+)
 CONDITIONS = {"1": "one thread", "all": "all cores", "gpu": "GPU"}
 
 
 def print_report(report: dict[str, Any]) -> None:
     """Print a report of `compare`: scores in per cent, then speed and size."""
     msg.table(
-        _score_rows(report),
+        score_rows(report),
         header=("Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"),
         aligns=("l", "l", "r", "r", "r", "r"),
         divider=True,
         title="Scores (%)",
     )
     msg.table(
-        _resource_rows(report),
+        resource_rows(report),
         header=("", "Teacher", "Student", "Student is"),
         aligns=("l", "r", "r", "r"),
         divider=True,
         title="Speed and size",
     )
-    passes = [runs for role in ROLES for runs in report[role]["words_per_second_runs"].values()]
-    if any(_spread(runs) > NOISY for runs in passes):
-        msg.warn(
-            f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept "
-            "this machine busy, measure again when it is quiet."
-        )
+    if is_noisy(report):
+        msg.warn(NOISE)
 
 
-def _score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Every score once, at the first pipe that has it; precision and recall not beside F."""
+def is_noisy(report: dict[str, Any]) -> bool:
+    """Whether the speeds differ so much from pass to pass that something else may have kept the machine busy."""
+    passes = [runs for role in ROLES for runs in report[role].get("words_per_second_runs", {}).values()]
+    return any(_spread(runs) > NOISY for runs in passes)
+
+
+def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    """List the scores in per cent, once each, at the first pipe that has it; precision and recall not beside F."""
     columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
+    # With a teacher who was not asked there are none in common. Those by type are no rows.
+    shown = {name for name, score in report["student"]["scores"].items() if score is None or isinstance(score, float)}
+    shown = report["agreement"].keys() or shown
     pipes: dict[str, str] = {}
     for pipe, names in report["pipes"].items():
         for name in names:
-            if name in report["agreement"] and not (name[-2:] in ("_p", "_r") and f"{name[:-2]}_f" in names):
+            if name in shown and not (name[-2:] in ("_p", "_r") and f"{name[:-2]}_f" in names):
                 pipes.setdefault(name, pipe)
-    return [(pipe, name, *(_percent(column.get(name)) for column in columns)) for name, pipe in pipes.items()]
+    return [(pipe, name, *(percent(column.get(name)) for column in columns)) for name, pipe in pipes.items()]
 
 
-def _resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """List speed and size, as far as they were measured: what, teacher, student, gain."""
     teacher, student = report["teacher"], report["student"]
 
     def row(title: str, key: str, show: Callable[[float], str], gain: str) -> tuple[str, str, str, str]:
         return title, _shown(teacher[key], show), _shown(student[key], show), gain
 
+    size = [
+        row("On disk", "bytes", megabytes, times(report["compression"], "smaller")),
+        row("Parameters", "parameters", lambda n: f"{n:,}", ""),
+    ]
+    if report["timing"] is None:
+        return size
     speed = [
         (
             f"Words/s, {CONDITIONS[key]}",
             f"{words:,.0f}",
             f"{student['words_per_second'][key]:,.0f}",
-            _times(report["speed_up"][key], "faster"),
+            times(report["speed_up"][key], "faster"),
         )
         for key, words in teacher["words_per_second"].items()
     ]
     return [
         *speed,
-        row("On disk", "bytes", _megabytes, _times(report["compression"], "smaller")),
-        row("Parameters", "parameters", lambda n: f"{n:,}", ""),
+        *size,
         row("Load time", "load_seconds", lambda s: f"{s:.2f} s", ""),
-        row("Peak memory", "peak_memory", _megabytes, ""),
+        row("Peak memory", "peak_memory", megabytes, ""),
     ]
 
 
@@ -75,15 +90,18 @@ def _spread(runs: list[float]) -> float:
     return (max(runs) - min(runs)) / median(runs)
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Show a share in per cent."""
     return _shown(value, lambda score: f"{100 * score:.2f}")
 
 
-def _megabytes(n_bytes: float) -> str:
+def megabytes(n_bytes: float) -> str:
+    """Show a size."""
     return f"{n_bytes / 1e6:,.1f} MB"
 
 
-def _times(value: float | None, word: str) -> str:
+def times(value: float | None, word: str) -> str:
+    """Show a factor."""
     return _shown(value, lambda factor: f"{factor:.1f} x {word}")
 
 

@@ -15,8 +15,10 @@ from .transformer import NAME
 INHERITED = ("author", "email", "url", "license", "sources")
 
 
-def add_origin(student: Language, teacher: TeacherProfile, teacher_scores: dict[str, float]) -> None:
-    """Write into the student's meta which teacher it comes from, under "distillation", and the teacher's licence.
+def add_origin(
+    student: Language, teacher: TeacherProfile, teacher_scores: dict[str, float], texts: dict[str, Any]
+) -> None:
+    """Write into the student's meta what it comes from, under "distillation", and the teacher's licence.
 
     Also, for `spacy package`, what a student needs beside spaCy: nothing, unless it is a transformer.
 
@@ -24,6 +26,7 @@ def add_origin(student: Language, teacher: TeacherProfile, teacher_scores: dict[
         student: Changed in place; what its own meta already declares is kept. Its own scores are in "performance".
         teacher: The teacher.
         teacher_scores: The teacher's scores on the data on which the student is scored; empty where not known.
+        texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
     """
     meta = teacher.meta
     models = [pipe.model for _, pipe in pipes_of(student) if isinstance(getattr(pipe, "model", None), Model)]
@@ -43,7 +46,8 @@ def add_origin(student: Language, teacher: TeacherProfile, teacher_scores: dict[
             "bytes": teacher.bytes_on_disk,
             **{key: meta.get(key) for key in INHERITED},
             "performance": teacher_scores,
-        }
+        },
+        "texts": texts,
     }
 
 

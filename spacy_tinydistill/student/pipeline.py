@@ -17,7 +17,7 @@ from thinc.api import Config, ConfigValidationError, fix_random_seed
 from ..components.annotations import Annotations
 from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
-from ..schemas import DistillationConfig
+from ..schemas import DistillationConfig, reason_of
 from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
 from ..teacher.targets import LessonPlan
 
@@ -44,7 +44,7 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     except DistillationError:
         raise
     except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=error.text.strip()) from None
+        raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
     if teacher.tokenizer is not None and student.config["nlp"]["tokenizer"] == teacher.tokenizer_config:
@@ -70,7 +70,9 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
         namesake = encoders[0] if is_encoder(pipe) and name not in teacher.pipe_names and len(encoders) == 1 else name
         source = settings.student_to_teacher.get(name, namesake)
         if source not in teacher.pipe_names:
-            raise DistillationError("TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names))
+            raise DistillationError(
+                "TD205", student=name, teacher=source, pipes=", ".join(teacher.pipe_names) or "none"
+            )
         teacher_pipe = teacher.get_pipe(source)
         rule = settings.teaching.get(name) or choose_rule(pipe, teacher_pipe)
         if not rule.accepts(pipe, teacher_pipe):
@@ -177,7 +179,7 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         except DistillationError:
             raise
         except ConfigValidationError as error:
-            raise DistillationError("TD210", reason=error.text.strip()) from None
+            raise DistillationError("TD210", reason=reason_of(error)) from None
         except (ValueError, OSError) as error:
             raise DistillationError("TD210", reason=error) from None
         finally:

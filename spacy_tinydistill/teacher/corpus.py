@@ -18,17 +18,17 @@ def teacher_corpus(
     limit: int = 0,
     column: str = "text",
 ) -> Reader:
-    """Make the reader `spacy-tinydistill.TeacherCorpus.v1`: hard labels for any spaCy pipeline, no other change.
+    """Make the reader `spacy-tinydistill.TeacherCorpus.v1`: text that a teacher annotates, for plain `spacy train`.
 
     The teacher is asked once; what it said is kept in memory, as spaCy reads a corpus several times.
 
     Args:
         teacher: An installed package or a folder.
-        path: See `corpus.text_corpus`.
-        skip_bad_lines: Likewise.
-        max_length: Likewise.
-        limit: Likewise.
-        column: Likewise.
+        path: Text, of the kinds that `spacy-tinydistill.TextCorpus.v1` reads.
+        skip_bad_lines: Leave out lines of JSONL or CSV that have no text.
+        max_length: Longer texts are cut into pieces of at most so many tokens; 0 leaves them whole.
+        limit: Stop after so many texts; 0 reads all.
+        column: Another name for the "text" of JSONL and CSV.
     """
     read_text = text_corpus(path, skip_bad_lines, max_length, limit, column)
     docs: list[Doc] = []

@@ -17,12 +17,12 @@ from uuid import uuid4
 
 import numpy
 from spacy.language import Language
-from spacy.util import import_file
 from thinc.api import set_gpu_allocator
 
 from ..device import use_device
 from ..errors import DistillationError
 from ..files import Folder
+from ..user_code import import_user_code
 from .profile import fingerprint
 from .recorder import Rules, load_teacher, record
 from .store import (
@@ -173,10 +173,7 @@ class _Recorder:
     def teacher(self) -> Language:
         worker = self.worker
         if worker.code is not None:
-            try:
-                import_file("python_code", worker.code)
-            except Exception as error:  # Whatever somebody else's code raises
-                raise DistillationError("TD412", path=worker.code, reason=repr(error)) from error
+            import_user_code(worker.code)
         # Ray shows each worker no GPU but its own.
         use_device(0 if worker.gpu else -1)
         if worker.gpu and worker.gpu_allocator:

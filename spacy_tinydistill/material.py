@@ -1,0 +1,141 @@
+"""What a student learns from and is scored on: made of a run and of what its teacher said."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import chain, tee
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.training import Example
+
+from .components.annotations import Annotations, read_annotated
+from .components.base import Lesson
+from .errors import DistillationError
+from .loop import Corpus, Taught
+from .run import LEARNED, Run
+from .student.pipeline import initialize_student, needed_strings, start_lessons
+from .teacher.recorder import ask
+from .teacher.store import Store
+from .teacher.targets import Record, Role
+
+# How many texts spaCy is shown to find out the shapes of a student's layers.
+INITIALIZE_SAMPLE = 10
+
+
+def start_student(run: Run, store: Store | None = None) -> tuple[dict[str, Lesson], list[str]]:
+    """Give the student its first weights.
+
+    Args:
+        run: What was prepared.
+        store: What the teacher said, to find the labels in where `run.labels_known` is false.
+
+    Returns:
+        The student's lessons and the strings that it will need.
+
+    Raises:
+        DistillationError: TD203, it lacks one of the teacher's labels; TD210, spaCy refuses its config.
+    """
+    examples = list(_annotated_examples(store, run)) if store else run.corpora.sample[:INITIALIZE_SAMPLE]
+    initialize_student(run.student, run.profile, run.plan, examples)
+    strings = needed_strings(run.config, run.profile, run.plan, examples)
+    return start_lessons(run.student, run.lessons, run.plan), strings
+
+
+def make_corpus(store: Store, run: Run) -> Corpus:
+    """Make what a student learns from: the texts, what the teacher said of them, and gold annotations.
+
+    Raises:
+        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded.
+    """
+    return partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
+
+
+def read_dev(store: Store, run: Run, student: Language) -> Iterator[Example]:
+    """Read what the student is scored on: gold annotations, or the teacher's of the texts that were held out."""
+    if run.corpora.dev:
+        yield from run.corpora.readers["dev"](student)
+        return
+    for item in store.read(Role.HELD_OUT):
+        yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
+
+
+def judge_teacher(store: Store, run: Run, student: Language) -> list[Example]:
+    """Make what the teacher is scored on: its annotations and what they are compared to.
+
+    None where the dev data was not recorded. The Docs are of the student's vocabulary.
+    """
+    role = Role.DEV if run.corpora.dev else Role.HELD_OUT
+    said = [item.make_annotated_doc(student.vocab) for item in store.read(role)]
+    if not run.corpora.dev:
+        return [Example(doc, doc.copy()) for doc in said]
+    references = [example.reference for example in run.corpora.readers["dev"](student)]
+    is_same = [doc.text for doc in said] == [doc.text for doc in references]
+    return [Example(*pair) for pair in zip(said, references, strict=True)] if is_same else []
+
+
+def describe_texts(store: Store, run: Run) -> dict[str, Any]:
+    """Say what a student learned on: files without their folders, as far as the texts came from files."""
+    paths = run.config.interpolate().get("paths", {})
+    # Recorded texts come from the store, whatever the config says.
+    files = [paths.get("distill") if run.teacher else None, paths.get("gold")]
+    roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    return {
+        "names": [Path(file).name for file in files if file],
+        "documents": None if run.streams else store.manifest.count(*roles),
+    }
+
+
+def _annotated_examples(store: Store, run: Run) -> Iterator[Example]:
+    """The corpus with what the last of the hard-label teachers left on the Docs, to find the labels in."""
+    hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
+    order = list(run.profile.pipes)
+    last = max(hard, key=lambda name: order.index(run.plan[name][0]))
+    records = _ask_about(run, run.corpora.sample) if run.streams else store.read(*LEARNED)
+    for item in records:
+        doc = item.make_doc(run.student.vocab)
+        yield Example(doc, read_annotated(item.targets[last], run.student.get_pipe(last)))
+
+
+def _match_gold(store: Store, run: Run) -> dict[int, Example]:
+    """See that the gold annotations are of Docs that were recorded; return those to learn on, by their index."""
+    gold = dict(enumerate(run.corpora.gold))
+    found = {item.index: item for item in store.read(Role.GOLD)} if gold else {}
+    # Those that are missing were held out, or there was no gold when the teacher was asked.
+    expected = len(gold) - (store.manifest.count(Role.HELD_OUT) if not store.manifest.count(Role.TEXT) else 0)
+    if len(found) != expected:
+        raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
+    for i, item in found.items():
+        if i not in gold or item.words != [token.text for token in gold[i].predicted]:
+            raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
+    return {i: gold[i] for i in found}
+
+
+def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
+    roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    for item in store.read(*roles, shuffle=shuffle):
+        if item.role is Role.GOLD and gold:
+            yield Taught(gold[item.index], item.targets, has_gold=True)
+        else:
+            doc = item.make_doc(run.student.vocab)
+            yield Taught(Example(doc, doc), item.targets, has_gold=False)
+
+
+def _ask_about(run: Run, examples: Iterable[Example]) -> Iterator[Record]:
+    assert run.teacher is not None
+    asked, kept = tee(Record.from_doc(example.predicted) for example in examples)
+    for item, targets in zip(kept, ask(run.teacher, asked, run.plan), strict=True):
+        yield replace(item, targets=targets)
+
+
+def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
+    """Ask the teacher about a stream, which nobody could keep."""
+    readers = run.corpora.readers
+    texts = ((example, False) for example in readers["distill"](run.student))
+    gold = ((example, True) for example in run.corpora.gold)
+    asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
+    records = _ask_about(run, (example for example, _ in asked))
+    for (example, has_gold), item in zip(kept, records, strict=True):
+        yield Taught(example, item.targets, has_gold)

@@ -1,0 +1,126 @@
+"""What a student's package says of its origin and its limits, in Markdown."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import srsly
+from wasabi import MarkdownRenderer
+
+from ..errors import DistillationError
+from ..files import write_whole
+from .table import megabytes, percent, score_rows
+
+META_NAME = "meta.json"
+TITLE = "### Distillation"
+
+# So much is shown of a name that somebody else gave.
+MOST_CHARACTERS = 80
+
+# The labels that a student gives least as its teacher does, among those that the teacher gives often enough to tell.
+WEAKEST_LABELS = 5
+OFTEN = 10
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+    """Write a student's meta.json with its model card in "notes", which `spacy package` puts into the README.
+
+    Not as a README.md beside it: that would take the place of spaCy's own, which names the package as it is packaged.
+
+    Args:
+        folder: Where to write it.
+        meta: The student's.
+        report: What was measured of it.
+
+    Raises:
+        DistillationError: TD408, it cannot be written.
+    """
+    # Notes of the user's own stay; an earlier card goes.
+    notes = (meta.get("notes") or "").partition(TITLE)[0] + write_card(meta, report)
+    try:
+        write_whole(folder / META_NAME, srsly.json_dumps({**meta, "notes": notes}, indent=2).encode())
+    except OSError as error:
+        raise DistillationError("TD408", path=folder, reason=f"{type(error).__name__}: {error}") from error
+
+
+def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Write a model card: teacher, text, what was measured, limits.
+
+    Args:
+        meta: The student's; what its "distillation" says of the text that it learned on is taken from there.
+        report: From `compare`.
+    """
+    md = MarkdownRenderer()
+    md.add(TITLE)
+    md.add(md.table(list(_facts(meta, report)), ["Feature", "Description"]))
+    rows = [tuple(map(cell, row)) for row in score_rows(dict(report))]
+    if rows:
+        header = ["Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"]
+        md.add(md.table(rows, header, ["l", "l", "r", "r", "r", "r"]))
+        md.add(
+            "In per cent. Retention is the student's score over the teacher's; agreement is the student's score with "
+            "the teacher's annotations as the reference."
+        )
+    md.add(md.title(3, "Limits"))
+    md.add(md.list(list(_limits(report))))
+    return md.text
+
+
+def cell(text: object) -> str:
+    """Make a text safe for a cell of a Markdown table: on one line, cut, and with nothing that Markdown reads."""
+    line = " ".join(str(text).split())
+    if len(line) > MOST_CHARACTERS:
+        line = line[: MOST_CHARACTERS - 1] + "…"
+    # GitHub and PyPI make links also of bare addresses.
+    return re.sub(r"([\\`*_{}\[\]<>|#~&!$^:@]|(?<=www)\.)", r"\\\1", line, flags=re.IGNORECASE)
+
+
+def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    teacher, student, data = report["teacher"], report["student"], report["data"]
+    facts = {"Teacher": f"{cell(teacher['name'])} {cell(teacher['version'])}"}
+    if teacher["pipeline"]:
+        facts["Teacher"] += f" ({cell(', '.join(teacher['pipeline']))})"
+    learned = (meta.get("distillation") or {}).get("texts")
+    if learned:
+        count = [] if learned["documents"] is None else [f"{learned['documents']:,} texts"]
+        facts["Learned on"] = ", ".join([*map(cell, learned["names"]), *count])
+    measured = "texts held out from learning" if data["path"] is None else cell(Path(data["path"]).name)
+    gold = "with" if data["gold"] else "without"
+    facts["Compared on"] = f"{measured}: {data['documents']:,} texts, {gold} gold annotations"
+    for what in ("retention", "agreement"):
+        if report["overall"][what] is not None:
+            facts[what.capitalize()] = f"{percent(report['overall'][what])} %"
+    facts["Size"] = megabytes(student["bytes"])
+    if (report["compression"] or 0) > 1:
+        facts["Size"] += f", {report['compression']:.1f} times smaller than the teacher"
+    facts["Speed"] = "not measured"
+    if report["timing"] is not None:
+        facts["Speed"] = (
+            f"{student['words_per_second']['1']:,.0f} words/s on one thread, {report['speed_up']['1']:.1f} times "
+            f"faster than the teacher ({cell(report['machine']['cpu'])})"
+        )
+    return [(f"**{key}**", value) for key, value in facts.items()]
+
+
+def _limits(report: Mapping[str, Any]) -> list[str]:
+    limits = [
+        "The student learned what its teacher says, mistakes and biases included.",
+        "The numbers hold for text like that which it was compared on; on other text expect less.",
+    ]
+    if not report["data"]["gold"]:
+        limits.append("There were no gold annotations: agreement says nothing of whether the teacher is right.")
+    weakest = sorted(
+        (counts["agreement"], pipe, label, counts["teacher"])
+        for pipe, labels in report["labels"].items()
+        for label, counts in labels.items()
+        if counts["teacher"] >= OFTEN
+    )
+    named = [
+        f"{cell(label)} ({cell(pipe)}, {percent(agreement)} % of {times:,})"
+        for agreement, pipe, label, times in weakest[:WEAKEST_LABELS]
+        if agreement < 1
+    ]
+    if named:
+        limits.append(f"It follows its teacher least in these labels: {', '.join(named)}.")
+    return limits

@@ -1,0 +1,221 @@
+"""A report as one page, made from its JSON alone: without a script and without the network."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+from spacy.displacy import DependencyRenderer, EntityRenderer, SpanRenderer
+
+from .plots import plot_lines, plot_points
+from .table import NOISE, ROLES, is_noisy, megabytes, percent, resource_rows, score_rows
+
+TEMPLATE = "report.html.jinja"
+
+# Of the labels of one pipe so many are shown, and so many more when asked for; there are treebanks with hundreds.
+FIRST_LABELS = 12
+MORE_LABELS = 100
+
+# Longer words would run into each other.
+MOST_CHARACTERS = 18
+
+# Of displaCy's dependencies, in the page's own colours, which may be dark.
+WORDS_OPTIONS = {"compact": True, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
+
+
+def to_html(report: Mapping[str, Any]) -> str:
+    """Make the page.
+
+    Args:
+        report: What `report.json` holds. Nothing in it is trusted: it has texts, labels and names of others.
+    """
+    return _template().render(
+        report=report,
+        scores=score_rows(dict(report)),
+        resources=resource_rows(dict(report)),
+        noise=NOISE if is_noisy(dict(report)) else "",
+        benchmark=_benchmark_command(report),
+        curves=list(_curves(report["learning_curve"])),
+        sizes=_plot_sizes(report),
+        labels={pipe: _split_labels(labels) for pipe, labels in report["labels"].items()},
+        drawings=[_draw(number, item) for number, item in enumerate(report["disagreements"], start=1)],
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("spacy_tinydistill.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, megabytes=megabytes, breakable=_breakable)
+    return environment.get_template(TEMPLATE)
+
+
+def _benchmark_command(report: Mapping[str, Any]) -> str:
+    """By which command a report that lacks speeds is completed."""
+    paths = {
+        "TEACHER": report["teacher"]["path"],
+        "STUDENT": report["student"]["path"],
+        "DATA": report["data"]["path"],
+    }
+    named = [shlex.quote(path) if path else name for name, path in paths.items()]
+    return f"python -m spacy benchmark distillation {' '.join(named)} --output DIR"
+
+
+def _curves(points: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The score, and the losses, over the updates."""
+    if not points:
+        return
+    first, last = points[0], points[-1]
+    best = max(points, key=lambda point: (point["score"], -point["step"]))
+    yield {
+        "title": "Score on the dev data",
+        "names": ["weighted score"],
+        "plot": plot_lines(
+            {"score": [(point["step"], point["score"]) for point in points]},
+            x_title="updates",
+            y_title="score",
+            text=f"The weighted score over {last['step']} updates: {first['score']:.3f} at first, "
+            f"{best['score']:.3f} at best, after {best['step']}.",
+            percent=True,
+        ),
+    }
+    losses = _losses_by_update(points)
+    if losses:
+        names = ", ".join(losses)
+        yield {
+            "title": "Loss of an update, as a share of the first",
+            "names": list(losses),
+            "plot": plot_lines(
+                losses,
+                x_title="updates",
+                y_title="loss",
+                text=f"The losses of {names} over {last['step']} updates, each as a share of its first.",
+            ),
+        }
+
+
+def _losses_by_update(points: list[dict[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """The mean loss of an update before each evaluation, by pipe; the file has sums since the one before."""
+    losses: dict[str, list[tuple[float, float]]] = {}
+    previous = -1
+    for point in points:
+        for name, loss in point["losses"].items():
+            losses.setdefault(name, []).append((point["step"], loss / (point["step"] - previous)))
+        previous = point["step"]
+    return {
+        name: [(step, loss / series[0][1]) for step, loss in series]
+        for name, series in losses.items()
+        if len(series) > 1 and series[0][1] > 0
+    }
+
+
+def _plot_sizes(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How much each student retains for its size; None without others to compare this one to."""
+    own = {"folder": "this one", **{key: report["student"][key] for key in ("name", "bytes")}, **report["overall"]}
+    what = "retention" if own["retention"] is not None else "agreement"
+    students = [student for student in (own, *report["tried"]) if student[what] is not None]
+    if len(students) < 2 or students[0] is not own:
+        return None
+    return {
+        "what": what,
+        "students": students,
+        "plot": plot_points(
+            [(student["bytes"] / 1e6, student[what]) for student in students],
+            x_title="megabytes on disk",
+            y_title=what,
+            text=f"{what.capitalize()} against size of {len(students)} students; the table below has the numbers.",
+            percent=True,
+        ),
+    }
+
+
+def _split_labels(labels: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """The most frequent labels, those that come after them, and how many are left out."""
+    rows = list(labels.items())
+    most = FIRST_LABELS + MORE_LABELS
+    return {"first": rows[:FIRST_LABELS], "more": rows[FIRST_LABELS:most], "left_out": max(0, len(rows) - most)}
+
+
+def _breakable(text: str) -> Markup:
+    """A label that may go on in the next line between its features."""
+    return escape(text).replace("|", Markup("|<wbr>"))
+
+
+def _draw(number: int, disagreement: dict[str, Any]) -> dict[str, Any]:
+    """Draw what teacher and student say about one sentence; a table of categories is the template's."""
+    draw = _DRAWINGS.get(disagreement["style"])
+    drawn = {role: draw(disagreement[role], f"{role}-{number}") for role in ROLES} if draw else {}
+    return {**disagreement, "drawn": drawn}
+
+
+# displaCy escapes the text alone; labels, tags and lemmas are for its callers to escape.
+
+
+def _draw_words(said: dict[str, Any], name: str) -> Markup:
+    words = [
+        {
+            "text": _shorten(word["text"]),
+            "tag": _escape(_shorten(word["tag"])),
+            "lemma": None if word["lemma"] is None else _escape(_shorten(word["lemma"])),
+        }
+        for word in said["words"]
+    ]
+    arcs = [{**arc, "label": _escape(arc["label"])} for arc in said["arcs"]]
+    # By the words alone, so that the student's stand below the teacher's.
+    longest = max((min(len(word["text"]), MOST_CHARACTERS) for word in said["words"]), default=0)
+    distance = max(110, 16 + 9 * longest)
+    levels = max(DependencyRenderer().get_levels(arcs).values(), default=1)
+    renderer = DependencyRenderer(
+        {
+            **WORDS_OPTIONS,
+            "distance": distance,
+            # displaCy makes low arcs shorter by this for each level above them, down to nothing.
+            "arrow_spacing": min(12, distance / levels),
+            "word_spacing": 40 if any(word["lemma"] for word in words) else 30,
+        }
+    )
+    renderer.direction = _direction(said)
+    # Labels find their arcs by the drawing's name, which no other one in the page may have.
+    svg = renderer.render_svg(name, words, arcs)
+    # Above compact arcs displaCy leaves room for high ones.
+    empty = max(0.0, renderer.offset_y - renderer.highest_level * renderer.distance / 6 - 20)
+    return Markup('<div class="drawn"><div style="margin-top: -{:.0f}px">{}</div></div>').format(empty, Markup(svg))
+
+
+def _draw_ents(said: dict[str, Any], name: str) -> Markup:
+    renderer = EntityRenderer()
+    renderer.direction = _direction(said)
+    ents = [{"start": ent["start"], "end": ent["end"], "label": _escape(ent["label"])} for ent in said["ents"]]
+    return Markup(renderer.render_ents(said["text"], ents, None))
+
+
+def _draw_spans(said: dict[str, Any], name: str) -> Markup:
+    renderer = SpanRenderer()
+    renderer.direction = _direction(said)
+    spans = [
+        {"start_token": span["start_token"], "end_token": span["end_token"], "label": _escape(span["label"])}
+        for span in said["spans"]
+    ]
+    return Markup(renderer.render_spans(said["tokens"], spans, None))
+
+
+def _direction(said: dict[str, Any]) -> str:
+    return "rtl" if said["settings"]["direction"] == "rtl" else "ltr"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+
+
+def _escape(text: str) -> str:
+    return str(escape(text))
+
+
+_DRAWINGS = {"dep": _draw_words, "ent": _draw_ents, "span": _draw_spans}

@@ -1,0 +1,81 @@
+"""What a report is: a dict of plain JSON types, on disk with a page beside it, in a notebook the page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from markupsafe import escape
+
+from ..errors import DistillationError
+from ..files import write_whole
+from .html import to_html
+
+JSON_NAME = "report.json"
+HTML_NAME = "report.html"
+
+# So many other students are read of at most.
+MOST_TRIED = 100
+
+
+class Report(dict[str, Any]):
+    """A report of `compare`."""
+
+    def write(self, folder: Path) -> None:
+        """Write `report.json`, and `report.html` from that alone.
+
+        Raises:
+            DistillationError: TD408, it cannot be written.
+        """
+        text = json.dumps(self, indent=2, allow_nan=False) + "\n"
+        try:
+            write_whole(folder / JSON_NAME, text.encode())
+            write_whole(folder / HTML_NAME, to_html(json.loads(text)).encode())
+        except OSError as error:
+            raise DistillationError("TD408", path=folder, reason=f"{type(error).__name__}: {error}") from error
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, in a frame, whose styles stay its own."""
+        page = to_html(json.loads(json.dumps(self)))
+        style = "width: 100%; height: 40rem; border: 1px solid #8888"
+        return f'<iframe title="Report" sandbox="" style="{style}" srcdoc="{escape(page)}"></iframe>'
+
+
+def find_tried(folder: Path, teacher: str) -> list[dict[str, Any]]:
+    """Find other students of a teacher, by the reports in the folders beside this one.
+
+    Args:
+        folder: The report's own folder, which is passed over.
+        teacher: The teacher's name.
+
+    Returns:
+        By folder: `folder` and `name`, `bytes`, and `retention` and `agreement` in one number, None where not known.
+    """
+    own = folder.absolute()
+    tried = []
+    for path in sorted(own.parent.glob(f"*/{JSON_NAME}"))[:MOST_TRIED]:
+        if path.parent != own:
+            student = _read_tried(path, teacher)
+            if student is not None:
+                tried.append(student)
+    return tried
+
+
+def _read_tried(path: Path, teacher: str) -> dict[str, Any] | None:
+    """What a report says of its student; None where it is of another teacher, or no report of ours."""
+    try:
+        report = json.loads(path.read_text(encoding="utf8"))
+        if report["teacher"]["name"] != teacher:
+            return None
+        name, n_bytes, overall = report["student"]["name"], report["student"]["bytes"], report["overall"]
+        shares = {key: overall[key] for key in ("retention", "agreement")}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, IndexError):
+        return None
+    if not isinstance(name, str) or not _is_number(n_bytes, 1e18):
+        return None
+    if not all(share is None or _is_number(share, 1e6) for share in shares.values()):
+        return None
+    return {"folder": path.parent.name, "name": name, "bytes": n_bytes, **shares}
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most

@@ -1,0 +1,125 @@
+"""How well texts fit a teacher: which of their words it does not know, which of its labels it never predicts."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from ..components.base import pipes_of
+
+# Letters of two scripts that no tokenizer was made for, cuneiform and Linear B.
+UNKNOWN_LETTERS = ("\U00012000", "\U00010000")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of some texts a teacher knows."""
+
+    known_by: str  # "pieces", a transformer's, or "vectors", of words
+    words: int  # Without white space
+    units: int  # Pieces or words
+    unknown: int  # Of the units
+
+    @property
+    def units_per_word(self) -> float:
+        """At least 1 where the words are known."""
+        return self.units / max(self.words, 1)
+
+    @property
+    def share_unknown(self) -> float:
+        """From 0 to 1."""
+        return self.unknown / max(self.units, 1)
+
+
+def measure_coverage(teacher: Language, docs: Sequence[Doc]) -> Coverage | None:
+    """Count what a teacher does not know of some texts.
+
+    Args:
+        teacher: The pipeline.
+        docs: The texts, as Docs of any vocabulary.
+
+    Returns:
+        The count; None for a teacher on neither a transformer nor word vectors, which reads hashes of a word, its
+        beginning, its end and its shape: of these none is unknown.
+    """
+    words = [token for doc in docs for token in doc if not token.is_space]
+    for _, pipe in pipes_of(teacher):
+        model = getattr(pipe, "model", None)
+        if tokenizer := getattr(model, "tokenizer", None):  # spacy-transformers
+            texts = [doc.text for doc in docs]
+            # Not verbose: a warning would say that a text is longer than the transformer's window.
+            pieces = [
+                id for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] for id in ids
+            ]
+            return Coverage("pieces", len(words), len(pieces), pieces.count(tokenizer.unk_token_id))
+        if isinstance(model, Model) and model.has_ref("piece_encoder"):  # spacy-curated-transformers
+            encoder = model.get_ref("piece_encoder")
+            pieces = [piece for doc in _encode(encoder, docs) for piece in doc]
+            return Coverage("pieces", len(words), len(pieces), pieces.count(_unknown_piece(encoder, teacher)))
+    vectors = teacher.vocab.vectors
+    if len(vectors):
+        pairs = (pair for doc in docs for pair in zip(doc, doc.to_array(vectors.attr).tolist(), strict=True))
+        unknown = sum(key not in vectors for token, key in pairs if not token.is_space)
+        return Coverage("vectors", len(words), len(words), unknown)
+    return None
+
+
+def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Iterable[Doc]) -> dict[str, list[str]]:
+    """List the labels of a teacher's pipes that occur nowhere in what it wrote.
+
+    Args:
+        teacher: The pipeline.
+        names: The pipes to look at. Passed over are those without labels, and those that declare to write what has no
+            labels, such as lemmas.
+        docs: Texts that the teacher annotated, text categories as decisions.
+
+    Returns:
+        Such labels, by pipe, in the pipe's order; an empty list for a pipe that predicts all of its labels.
+    """
+    labels: dict[str, Sequence[Any]] = {name: getattr(teacher.get_pipe(name), "labels", ()) for name in names}
+    written = {name: [where for where in teacher.get_pipe_meta(name).assigns if where in _READERS] for name in labels}
+    found: dict[str, set[Any]] = {name: set() for name in labels if labels[name] and written[name]}
+    for doc in docs:
+        for name in found:
+            for where in written[name]:
+                found[name].update(_READERS[where](doc))
+    return {name: [label for label in labels[name] if label not in found[name]] for name in found}
+
+
+def _encode(encoder: Model, docs: Sequence[Doc]) -> Iterator[list[int]]:
+    """Cut Docs into pieces, without those that a piece encoder puts at their beginning and end."""
+    for pieces in encoder.predict(docs):
+        yield encoder.ops.to_numpy(pieces.dataXd).ravel()[1:-1].tolist()
+
+
+def _unknown_piece(encoder: Model, teacher: Language) -> int | None:
+    """Find the piece that stands for whatever is unknown; None where a tokenizer has none, such as one of bytes.
+
+    Each tokenizer keeps its number elsewhere, and some number their pieces anew afterwards.
+    """
+    one, other = _encode(encoder, [Doc(teacher.vocab, words=[letter]) for letter in UNKNOWN_LETTERS])
+    # SentencePiece puts the beginning of a word first.
+    return one[-1] if one == other else None
+
+
+def _morphs(doc: Doc) -> Iterator[str]:
+    """Name each token's morphology and part of speech as the morphologizer does."""
+    for token in doc:
+        feats = token.morph.to_dict()
+        if token.pos_:
+            feats["POS"] = token.pos_
+        yield doc.vocab.strings[doc.vocab.morphology.add(feats)]
+
+
+# How to read the labels that a Doc has, by what spaCy's pipes declare to write.
+_READERS: dict[str, Callable[[Doc], Iterable[Any]]] = {
+    "token.tag": lambda doc: (token.tag_ for token in doc),
+    "token.morph": _morphs,
+    "token.dep": lambda doc: (token.dep_ for token in doc),
+    "doc.ents": lambda doc: (ent.label_ for ent in doc.ents),
+    "doc.cats": lambda doc: (label for label, value in doc.cats.items() if value >= 0.5),
+    "doc.spans": lambda doc: (span.label_ for group in doc.spans.values() for span in group),
+}
