@@ -20,6 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAY
     os.environ[_name] = "1"
 
 import json
+import random
 import shlex
 import shutil
 import subprocess
@@ -244,11 +245,16 @@ def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int]) -> 
 
 
 def write_texts(nlp: Language, source: Path, path: Path, words: int) -> int:
-    """Write texts with so many words in all, or a few more, and count them; where they are too few, they come again."""
+    """Write texts with so many words in all, or a few more, and count them; where they are too few, they come again.
+
+    They are drawn from the whole source: its beginning may be of another kind than the rest, and cost more or less.
+    """
+    texts = list(read_texts(source))
+    random.Random(0).shuffle(texts)
     total = 0
     with path.open("w", encoding="utf8") as file:
         while total < words:
-            for text in read_texts(source):
+            for text in texts:
                 total += sum(len(example.predicted) for example in make_examples(nlp, text, 0))
                 file.write(json.dumps({"text": text}) + "\n")
                 if total >= words:
