@@ -93,6 +93,9 @@ MESSAGES: dict[str, str] = {
     'set, or @callbacks = "spacy-tinydistill.TeacherPieces.v1" with teacher.',
     "TD218": "The teacher's tokenizer has {found} pieces, and the student's TinyTransformer.v1 has room for "
     "{expected}. Set vocab_size to {found} at least.",
+    "TD219": "The rule TransformerLayers.v1 is to teach attention ({pipe!r}), from piece to piece and head to head: "
+    "found {found}, expected {expected}. Take over the teacher's pieces with spacy-tinydistill.TeacherPieces.v1 in "
+    "[initialize.before_init], give the student as many heads, or leave attention out with attention_weight = 0.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "

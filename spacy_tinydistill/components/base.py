@@ -67,6 +67,10 @@ class TeachingRule(ABC):
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Whether this rule can teach this student pipe from this teacher pipe."""
 
+    def fit_to(self, student: Any) -> "TeachingRule":
+        """Make the rule for this student pipe, not initialized, where it matters to what is recorded; else the same."""
+        return self
+
     def asking(self, teacher: Any) -> AbstractContextManager[None]:
         """What must be otherwise in the teacher's pipe while it is asked, and only then; nothing for most rules."""
         return nullcontext()

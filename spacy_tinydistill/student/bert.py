@@ -4,6 +4,7 @@ Pieces of all sequences are rows of one matrix, so that all layers but attention
 sequences of equal length at a time.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,15 @@ class Sequences:
     ids: Tensor  # shape (pieces,)
     positions: Tensor  # Of each piece in its sequence, shape (pieces,)
     groups: list[tuple[int, int]]  # How many sequences of which length follow each other
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the layers make of sequences."""
+
+    vectors: list[Tensor]  # Of the pieces, of the embeddings and then of each layer, shape (pieces, width)
+    # By layer, counted from 1, and by group: attention before the softmax, shape (sequences, heads, pieces, pieces)
+    scores: dict[int, list[Tensor]]
 
 
 class Bert(nn.Module):
@@ -43,14 +53,23 @@ class Bert(nn.Module):
             if isinstance(module, nn.LayerNorm):
                 module.reset_parameters()
 
-    def forward(self, sequences: Sequences, dropout: float) -> Tensor:
-        """Encode pieces: float32, shape (pieces, width)."""
+    def forward(self, sequences: Sequences, dropout: float, scored: Collection[int] = ()) -> Encoded:
+        """Encode pieces.
+
+        Args:
+            sequences: The pieces.
+            dropout: The rate, in training.
+            scored: The layers of which the attention is to be shown, counted from 1. They take longer.
+        """
         dropout = dropout if self.training else 0.0
         hidden = self.norm(self.pieces(sequences.ids) + self.positions(sequences.positions))
         hidden = F.dropout(hidden, dropout)
-        for layer in self.layers:
-            hidden = layer(hidden, sequences.groups, dropout)
-        return hidden
+        encoded = Encoded([hidden], {})
+        for number, layer in enumerate(self.layers, start=1):
+            scores: list[Tensor] | None = encoded.scores.setdefault(number, []) if number in scored else None
+            hidden = layer(hidden, sequences.groups, dropout, scores)
+            encoded.vectors.append(hidden)
+        return encoded
 
 
 class Layer(nn.Module):
@@ -66,18 +85,27 @@ class Layer(nn.Module):
         self.output = nn.Linear(intermediate_width, width)
         self.output_norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: Tensor, groups: list[tuple[int, int]], dropout: float) -> Tensor:
-        """Apply the layer to pieces, shape (pieces, width)."""
-        attended = self.attended(self._attend(self.query_key_value(hidden), groups, dropout))
+    def forward(
+        self, hidden: Tensor, groups: list[tuple[int, int]], dropout: float, scores: list[Tensor] | None
+    ) -> Tensor:
+        """Apply the layer to pieces, shape (pieces, width), and add its attention to `scores`, if that is a list."""
+        attended = self.attended(self._attend(self.query_key_value(hidden), groups, dropout, scores))
         hidden = self.attended_norm(hidden + F.dropout(attended, dropout))
         output = self.output(F.gelu(self.intermediate(hidden)))
         return self.output_norm(hidden + F.dropout(output, dropout))
 
-    def _attend(self, rows: Tensor, groups: list[tuple[int, int]], dropout: float) -> Tensor:
+    def _attend(
+        self, rows: Tensor, groups: list[tuple[int, int]], dropout: float, scores: list[Tensor] | None
+    ) -> Tensor:
         found = []
         for part, (count, length) in zip(rows.split([count * length for count, length in groups]), groups, strict=True):
             # (sequences, pieces, 3, heads, width of a head) -> three times (sequences, heads, pieces, width of a head)
             query, key, value = part.view(count, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-            attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+            if scores is None:
+                attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+            else:
+                # The same, with what that function never shows.
+                scores.append(query @ key.transpose(2, 3) / query.shape[3] ** 0.5)
+                attended = F.dropout(scores[-1].softmax(dim=3), dropout) @ value
             found.append(attended.transpose(1, 2).reshape(count * length, -1))
         return torch.cat(found)

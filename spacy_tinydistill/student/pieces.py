@@ -1,5 +1,6 @@
 """Sub-word pieces: how a transformer student cuts tokens up, and where its vocabulary of pieces comes from."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -49,6 +50,12 @@ class Pieces:
 
             self._tokenizer = Tokenizer.from_str(self.json)
         return self._tokenizer
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash the pieces in the order of their numbers: a SHA-256, hexadecimal."""
+        numbers = self.tokenizer.get_vocab()
+        return hashlib.sha256("\n".join(sorted(numbers, key=numbers.__getitem__)).encode()).hexdigest()
 
     def id_of(self, piece: str) -> int:
         """The number of one of the `SPECIAL` pieces."""
@@ -168,20 +175,27 @@ def copy_pieces(teacher: Language) -> Pieces:
     Raises:
         DistillationError: TD215, the teacher has none that is a WordPiece of Hugging Face's `tokenizers`.
     """
+    for _, pipe in pipes_of(teacher):
+        pieces = pieces_of(pipe)
+        if pieces:
+            return pieces
+    raise DistillationError("TD215", pipes=", ".join(teacher.pipe_names) or "no pipes")
+
+
+def pieces_of(pipe: Any) -> Pieces:
+    """Copy the pieces of one of a teacher's pipes; there are none where it has no fast WordPiece tokenizer."""
     from tokenizers import Tokenizer
 
-    tokenizers = [getattr(getattr(pipe, "model", None), "tokenizer", None) for _, pipe in pipes_of(teacher)]
-    for tokenizer in tokenizers:
-        backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-        if type(getattr(backend, "model", None)).__name__ == "WordPiece":
-            copied = Tokenizer.from_str(backend.to_str())
-            # Set when a text was last read, and nothing to a student, which has windows of its own.
-            copied.no_padding()
-            copied.no_truncation()
-            pieces = Pieces(copied.to_str())
-            if all(pieces.id_of(piece) is not None for piece in (UNKNOWN, START, END)):
-                return pieces
-    raise DistillationError("TD215", pipes=", ".join(teacher.pipe_names) or "no pipes")
+    backend: Any = getattr(getattr(getattr(pipe, "model", None), "tokenizer", None), "backend_tokenizer", None)
+    if type(getattr(backend, "model", None)).__name__ == "WordPiece":
+        copied = Tokenizer.from_str(backend.to_str())
+        # Set when a text was last read, and nothing to a student, which has windows of its own.
+        copied.no_padding()
+        copied.no_truncation()
+        pieces = Pieces(copied.to_str())
+        if all(pieces.id_of(piece) is not None for piece in (UNKNOWN, START, END)):
+            return pieces
+    return Pieces()
 
 
 def _nodes_with_pieces(nlp: Language) -> Iterator[Model]:

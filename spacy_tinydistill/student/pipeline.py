@@ -79,7 +79,7 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
             raise DistillationError(
                 "TD207", pipe=name, student=type(pipe).__name__, teacher=type(teacher_pipe).__name__
             )
-        plan[name] = (source, rule)
+        plan[name] = (source, rule.fit_to(pipe))
     if not plan:
         raise DistillationError(
             "TD206", teacher=", ".join(teacher.pipe_names) or "none", student=", ".join(student.pipe_names) or "none"
@@ -115,7 +115,7 @@ def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], se
         for what, value in asked.items():
             if value != found[what]:
                 raise DistillationError("TD611", pipe=name, what=what, found=found[what], expected=value)
-        plan[name] = (lesson.teacher_pipe, rule)
+        plan[name] = (lesson.teacher_pipe, rule.fit_to(pipe))
     if not plan:
         raise DistillationError("TD206", teacher=", ".join(recorded), student=", ".join(student.pipe_names) or "none")
     return plan

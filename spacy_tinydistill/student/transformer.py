@@ -13,7 +13,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, PyTorchShim, torch2xp, xp2torch
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Floats4d
 
 from ..errors import DistillationError
 from .pieces import END, START, Pieces
@@ -92,6 +92,47 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
     model.shims[0]._model.reset()
 
 
+def find_transformer(model: Model) -> Model | None:
+    """Find the `TinyTransformer.v1` in a model; None where there is none."""
+    return next((node for node in model.walk() if node.name == NAME), None)
+
+
+class Watch:
+    """Shows a lesson a transformer's layers, batch by batch, and takes the gradients that the lesson leaves there.
+
+    The model fills it when it goes forward in training, and takes the gradients along when it goes backwards.
+    """
+
+    def __init__(self, model: Model, layers: Sequence[int], scored: Sequence[int]) -> None:
+        """Watch a model from now on.
+
+        Args:
+            model: From `find_transformer`. It has one watch at most.
+            layers: Those whose token vectors are shown: 0 is the embeddings, 1 the first layer.
+            scored: Those whose attention is shown, counted from 1.
+        """
+        self.layers = list(layers)
+        self.scored = list(scored)
+        shim: Any = model.shims[0]
+        shim.watch = self
+
+    def show(self, vectors: list[Floats2d], scores: list[list[Floats4d]], windows: "Windows") -> None:
+        """Put a new batch in the place of the one before.
+
+        Args:
+            vectors: Of the batch's tokens, for each of `layers`, shape (tokens, width).
+            scores: Attention before the softmax, for each of `scored` and for each group of sequences of equal length,
+                shape (sequences, heads, pieces, pieces).
+            windows: The sequences.
+        """
+        self.vectors = vectors
+        self.scores = scores
+        self.windows = windows
+        # To be filled by the lesson, in the same shapes; left empty, there are none.
+        self.d_vectors: list[Floats2d] = []
+        self.d_scores: list[list[Floats4d]] = []
+
+
 def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
     ops: Any = model.ops
     lengths = ops.asarray1i([len(doc) for doc in docs])
@@ -99,25 +140,44 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Fl
         return [ops.alloc2f(0, model.get_dim("nO")) for _ in docs], lambda gradients: []
     windows = cut_windows(docs, model.attrs["pieces"], model.attrs["max_length"])
     shim: Any = model.shims[0]
+    watch: Watch | None = shim.watch if is_train else None
+    inputs = (shim.device, model.attrs["dropout_rate"], watch.scored if watch else [])
     # One call for each chunk, whose pieces are pooled when all of them are there.
-    outputs = [shim(_to_torch(chunk, shim.device, model.attrs["dropout_rate"]), is_train) for chunk in windows.chunks]
-    hidden = ops.xp.concatenate([torch2xp(vectors.detach()) for vectors, _ in outputs])
+    outputs = [shim(_to_torch(chunk, *inputs), is_train) for chunk in windows.chunks]
     tokens, shares = ops.asarray1i(windows.tokens), ops.asarray1f(windows.shares)
-    pooled = ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
-    ops.scatter_add(pooled, tokens[tokens >= 0], (hidden * shares[:, None])[tokens >= 0])
+
+    def pool(layer: int) -> Floats2d:
+        hidden = ops.xp.concatenate([torch2xp(encoded.vectors[layer].detach()) for encoded, _ in outputs])
+        pooled = ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
+        ops.scatter_add(pooled, tokens[tokens >= 0], (hidden * shares[:, None])[tokens >= 0])
+        return pooled
+
+    if watch:
+        scores: Any = [
+            [torch2xp(group.detach()) for encoded, _ in outputs for group in encoded.scores[layer]]
+            for layer in watch.scored
+        ]
+        watch.show([pool(layer) for layer in watch.layers], scores, windows)
 
     def backprop(gradients: list[Floats2d]) -> list[Doc]:
-        flat = ops.xp.concatenate(gradients)
+        by_token = [(-1, ops.xp.concatenate(gradients))]
+        if watch:
+            by_token += zip(watch.layers, watch.d_vectors, strict=bool(watch.d_vectors))
         # The pieces that belong to no token have no share.
-        rows = flat[tokens] * shares[:, None]
-        start = 0
-        for vectors, backprop_chunk in outputs:
-            gradient = xp2torch(rows[start : start + len(vectors)], device=shim.device)
-            backprop_chunk(ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": (gradient,)}))
-            start += len(vectors)
+        by_piece = [(layer, flat[tokens] * shares[:, None]) for layer, flat in by_token]
+        start = group = 0
+        for (encoded, backprop_chunk), chunk in zip(outputs, windows.chunks, strict=True):
+            end, next_group = start + len(chunk.ids), group + len(chunk.groups)
+            flows = [(encoded.vectors[layer], rows[start:end]) for layer, rows in by_piece]
+            if watch and watch.d_scores:
+                for layer, found in zip(watch.scored, watch.d_scores, strict=True):
+                    flows += zip(encoded.scores[layer], found[group:next_group], strict=True)
+            gradient = tuple(xp2torch(array, device=shim.device) for _, array in flows)
+            backprop_chunk(ArgsKwargs(args=(tuple(to for to, _ in flows),), kwargs={"grad_tensors": gradient}))
+            start, group = end, next_group
         return []
 
-    return ops.unflatten(pooled, lengths), backprop
+    return ops.unflatten(pool(-1), lengths), backprop
 
 
 @dataclass(frozen=True)
@@ -128,6 +188,14 @@ class Chunk:
     positions: Ints
     groups: list[tuple[int, int]]
 
+    def sequences(self) -> Iterator[Ints]:
+        """Go through the pieces of one sequence after another."""
+        start = 0
+        for count, length in self.groups:
+            for _ in range(count):
+                yield self.ids[start : start + length]
+                start += length
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -136,6 +204,7 @@ class Windows:
     chunks: list[Chunk]
     tokens: Ints  # To which of the batch's tokens each piece belongs; -1 for [CLS] and [SEP]
     shares: NDArray[numpy.float32]  # What each piece counts of its token's mean; 0 for those
+    docs: list[int]  # Which of the batch's Docs each sequence is; -1 for a part of one
 
 
 def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows:
@@ -154,15 +223,16 @@ def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows
     ids = numpy.fromiter(chain.from_iterable(cut), dtype="int64", count=counts.sum())
     token_of = numpy.repeat(numpy.arange(len(cut)), counts)
     ends = numpy.cumsum(counts)[numpy.cumsum([len(doc) for doc in docs]) - 1]
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[int, int, int]] = []
     start = 0
-    for doc, end in zip(docs, ends.tolist(), strict=True):
+    for i, (doc, end) in enumerate(zip(docs, ends.tolist(), strict=True)):
         if len(doc):
-            spans += _windows_of(start, end, max_length - 2)
+            parts = list(_windows_of(start, end, max_length - 2))
+            spans += [(*part, i if len(parts) == 1 else -1) for part in parts]
             start = end
     spans.sort(key=lambda span: span[1] - span[0])
-    starts = numpy.array([start for start, _ in spans])
-    lengths = numpy.array([end - start + 2 for start, end in spans])
+    starts = numpy.array([start for start, _, _ in spans])
+    lengths = numpy.array([end - start + 2 for start, end, _ in spans])
 
     sequence_starts = numpy.cumsum(lengths) - lengths
     positions = numpy.arange(lengths.sum()) - numpy.repeat(sequence_starts, lengths)
@@ -175,7 +245,7 @@ def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows
     occurrences = numpy.bincount(tokens[~is_special], minlength=len(cut))
     shares = numpy.where(is_special, 0, 1 / occurrences[tokens]).astype("float32")
     chunks = list(_chunks(with_special, positions, lengths.tolist()))
-    return Windows(chunks, tokens, shares)
+    return Windows(chunks, tokens, shares, [i for _, _, i in spans])
 
 
 def _windows_of(start: int, end: int, room: int) -> Iterator[tuple[int, int]]:
@@ -203,17 +273,19 @@ def _chunks(ids: Ints, positions: Ints, lengths: list[int]) -> Iterator[Chunk]:
     yield Chunk(ids[start:end], positions[start:end], groups)
 
 
-def _to_torch(chunk: Chunk, device: Any, dropout: float) -> ArgsKwargs:
+def _to_torch(chunk: Chunk, device: Any, dropout: float, scored: Sequence[int]) -> ArgsKwargs:
     import torch
 
     from .bert import Sequences
 
     ids, positions = (torch.from_numpy(array).to(device) for array in (chunk.ids, chunk.positions))
-    return ArgsKwargs(args=(Sequences(ids, positions, chunk.groups), dropout), kwargs={})
+    return ArgsKwargs(args=(Sequences(ids, positions, chunk.groups), dropout, scored), kwargs={})
 
 
 class _Shim(PyTorchShim):
     """Between Thinc and PyTorch; with averaged weights, for which Thinc's own looks under another name than it uses."""
+
+    watch: Watch | None = None
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

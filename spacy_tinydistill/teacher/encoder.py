@@ -42,6 +42,43 @@ def all_layers(encoder: Any) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def attention(encoder: Any) -> Iterator[None]:
+    """Have a transformer of spacy-transformers leave its attention on the Docs for a while; others show none."""
+    if not hasattr(encoder.model, "transformer"):
+        yield
+        return
+    config = encoder.model.transformer.config
+    before = config._attn_implementation, config.output_attentions
+    # The faster implementations never hold a whole matrix.
+    config._attn_implementation, config.output_attentions = "eager", True
+    try:
+        yield
+    finally:
+        config._attn_implementation, config.output_attentions = before
+
+
+def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], list[Floats]] | None":
+    """Read the attention that `attention` had left on a Doc.
+
+    What a transformer shows is the softmax of its scores, whose logarithm is the scores less a number for each row:
+    this one is chosen so that a row's mean is 0.
+
+    Returns:
+        The numbers of the Doc's pieces, among them [CLS] and [SEP], shape (pieces,), and for each layer the scores
+        before the softmax, shape (heads, pieces, pieces). None where the Doc went through in several windows, or where
+        its encoder shows no attention.
+    """
+    output: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
+    found = output.model_output.get("attentions") if hasattr(output, "align") else None
+    if not found or len(output.wordpieces) != 1:
+        return None
+    length = output.wordpieces.lengths[0]
+    scores = [np.log(np.maximum(to_numpy(layer[0, :, :length, :length]), np.finfo("f").tiny)) for layer in found]
+    ids = np.asarray(output.wordpieces.input_ids[0, :length], dtype="int32")
+    return ids, [layer - layer.mean(axis=2, keepdims=True) for layer in scores]
+
+
 def token_layers(doc: Doc, encoder: Any) -> "TokenLayers":
     """Read what an encoder left on a Doc.
 
