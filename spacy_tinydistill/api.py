@@ -12,7 +12,6 @@ import spacy
 from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import DocBin
-from spacy.training.loop import create_evaluation_callback
 from spacy.util import is_package
 from thinc.api import Config
 from tqdm import tqdm
@@ -25,7 +24,7 @@ from .device import use_device
 from .errors import DistillationError
 from .files import Folder
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
-from .material import describe_texts, judge_teacher, make_corpus, read_dev, start_student
+from .material import describe_texts, judge_teacher, make_corpus, make_evaluate, read_dev, start_student
 from .report.compare import Recorded, compare_recorded
 from .report.report import HTML_NAME, JSON_NAME
 from .report.scores import Side
@@ -137,7 +136,7 @@ def distill(
         student,
         lessons,
         corpus,
-        create_evaluation_callback(student, partial(read_dev, store, run), score_weights),
+        make_evaluate(store, run, lessons),
         settings=run.settings,
         training=run.training,
         strings=strings,
@@ -148,8 +147,13 @@ def distill(
         stderr=sys.stderr,
     )
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
-    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
     student = spacy.load(output_path / DIR_MODEL_BEST)
+    if run.encodes_only:
+        msg.good(
+            f"The loss on held-out texts is {-best:.4f} a token. An encoder annotates nothing: there is no report."
+        )
+        return student
+    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
     _write_report(student, store, run, teacher, output_path, gpu_id)
     msg.good("Wrote the report", output_path / HTML_NAME)
     return student

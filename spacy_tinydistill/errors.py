@@ -96,6 +96,11 @@ MESSAGES: dict[str, str] = {
     "TD219": "The rule TransformerLayers.v1 is to teach attention ({pipe!r}), from piece to piece and head to head: "
     "found {found}, expected {expected}. Take over the teacher's pieces with spacy-tinydistill.TeacherPieces.v1 in "
     "[initialize.before_init], give the student as many heads, or leave attention out with attention_weight = 0.",
+    "TD220": "The student is an encoder alone, of which the {count} Docs of the dev corpus say nothing. It is scored "
+    "by its loss on texts held out. Leave --paths.dev out, or give the student a pipe that annotates.",
+    "TD221": "The student cannot start from its teacher's weights: found {found}, expected {expected}. Give it the "
+    "teacher's pieces with spacy-tinydistill.TeacherPieces.v1, as many heads, and no more of anything else; or leave "
+    "spacy-tinydistill.TeacherWeights.v1 out of [initialize.after_init].",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "

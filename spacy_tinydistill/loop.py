@@ -4,6 +4,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -209,7 +210,11 @@ def distill_while_improving(
         score, other_scores, is_best = None, None, None
         if progress.step % training["eval_frequency"] == 0 or is_last:
             _check_weights(student, progress)
-            with student.use_params(optimizer.averages or {}):
+            with ExitStack() as stack:
+                stack.enter_context(student.use_params(optimizer.averages or {}))
+                for lesson in lessons.values():
+                    if lesson.model is not None:
+                        stack.enter_context(lesson.model.use_params(optimizer.averages or {}))
                 score, other_scores = evaluate()
             progress.results.append((score, progress.step))
             is_best = score == max(result[0] for result in progress.results)

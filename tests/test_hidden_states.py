@@ -12,10 +12,11 @@ from test_loop import Killed, files_of, watch_updates  # noqa: F401
 from test_losses import check_gradients
 from test_student import BLOCKED, LOAD_WHERE_BLOCKED
 from thinc.api import chain, fix_random_seed
-from tiny_teacher import ENCODER, LANGUAGE, MODELS, TEXTS, annotate_gold
+from tiny_teacher import ENCODER, LANGUAGE, MODELS, TEXTS, annotate_gold, write_gold
 
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components.hidden_states import HiddenStatesLesson
+from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, _GradientStream
 from spacy_tinydistill.schemas import read_distillation_config
@@ -189,3 +190,56 @@ def test_a_pipe_that_is_no_encoder(teacher, texts, tmp_path):
     with pytest.raises(DistillationError) as caught:
         run(teacher, texts[:10], tmp_path, config=config)
     assert caught.value.code == "TD207"
+
+
+# An encoder alone
+
+
+def encoder_config(teacher, **settings):
+    config = config_with_rule(teacher, ["tagger"], **settings)
+    del config["components"]["tagger"]
+    config["nlp"]["pipeline"] = ["tok2vec"]
+    return config
+
+
+def test_an_encoder_alone_is_scored_by_its_loss(teacher, texts, tmp_path, capsys):
+    student = run(teacher, texts, tmp_path / "output", config=encoder_config(teacher), steps=30, dropout=0.0)
+    assert student.pipe_names == ["tok2vec"]
+    scores = [point["score"] for point in read_curve(tmp_path / "output" / CURVE_NAME)]
+    assert scores[0] < scores[4] < scores[-1] < 0
+    # The last one is that of what was saved as the best, on the texts that were held out.
+    assert f"held-out texts is {-max(scores):.4f} a token" in capsys.readouterr().out
+    assert not (tmp_path / "output" / "report.json").exists()
+
+
+def test_an_encoder_alone_and_gold(teacher, texts, tmp_path):
+    gold = write_gold(tmp_path / "dev.spacy")
+    with pytest.raises(DistillationError) as caught:
+        run(teacher, texts, tmp_path / "output", config=encoder_config(teacher), **{"paths.dev": str(gold)})
+    assert caught.value.code == "TD220"
+    store = tmp_path / "store"
+    record_targets(teacher, texts[:10], store=store, config=encoder_config(teacher))
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(
+            "-", None, tmp_path / "output", encoder_config(teacher), steps=1, targets=store, **{"paths.dev": str(gold)}
+        )
+    assert caught.value.code == "TD220"
+
+
+def test_a_student_starts_from_an_earlier_one(teacher, texts, tmp_path):
+    """As spaCy's users do it: by the source of a component."""
+    earlier = run(teacher, texts, tmp_path / "earlier", config=encoder_config(teacher), steps=5)
+    config = make_config(teacher, ["tagger"])
+    config["components"]["tok2vec"] = {"source": str(tmp_path / "earlier" / DIR_MODEL_BEST)}
+    profile = profile_teacher(teacher)
+    student = make_student(config, profile)
+    plan = plan_lessons(student, teacher, read_distillation_config(config.interpolate()))
+    doc = student.make_doc(texts[0])
+    initialize_student(student, profile, plan, [Example(doc, doc)])
+    before, after = (nlp.get_pipe("tok2vec").model.predict([nlp.make_doc(texts[0])])[0] for nlp in (earlier, student))
+    numpy.testing.assert_array_equal(before, after)
+    assert student.get_pipe("tagger").labels == teacher.get_pipe("tagger").labels
+    student = run(teacher, texts, tmp_path / "output", config=config, steps=5)
+    # What is saved stands for itself.
+    assert student.config["components"]["tok2vec"]["factory"] == "tok2vec"
+    assert abs(student.get_pipe("tok2vec").model.predict([doc])[0] - before).max() > 1e-3

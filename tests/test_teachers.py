@@ -18,7 +18,7 @@ from thinc.util import has_cupy_gpu
 from spacy_tinydistill.components.base import choose_rule
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.schemas import read_distillation_config
-from spacy_tinydistill.student.pieces import copy_pieces, teacher_pieces_callback
+from spacy_tinydistill.student.pieces import Pieces, copy_pieces, teacher_pieces_callback
 from spacy_tinydistill.student.pipeline import plan_lessons
 from spacy_tinydistill.teacher.encoder import token_layers
 from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast
@@ -185,15 +185,24 @@ def test_pieces_are_those_of_the_teacher(spacy_transformers_teacher, tmp_path):
     for word in ("Anna", "drum!", "tuned"):
         assert pieces.cut([word]) == [tokenizer(word, add_special_tokens=False)["input_ids"]]
     spacy_transformers_teacher.to_disk(tmp_path)
-    student = spacy.blank("en")
-    architecture = {"@architectures": "spacy-tinydistill.TinyTransformer.v1", "vocab_size": len(pieces)}
-    student.add_pipe("tok2vec", config={"model": architecture})
     fill = teacher_pieces_callback(str(tmp_path))
+
+    def student_with(vocab_size):
+        student = spacy.blank("en")
+        architecture = {"@architectures": "spacy-tinydistill.TinyTransformer.v1", "vocab_size": vocab_size}
+        student.add_pipe("tok2vec", config={"model": architecture})
+        return student
+
+    student = student_with(len(pieces))
     fill(student)
-    assert student.get_pipe("tok2vec").model.attrs["pieces"].json == pieces.json
-    student.get_pipe("tok2vec").model.attrs["vocab_size"] -= 1
+    attrs = student.get_pipe("tok2vec").model.attrs
+    assert attrs["pieces"].json == pieces.json
+    # What has pieces, as from an earlier student, keeps them.
+    attrs["pieces"] = Pieces("{}")
+    fill(student)
+    assert attrs["pieces"].json == "{}"
     with pytest.raises(DistillationError) as caught:
-        fill(student)
+        fill(student_with(len(pieces) - 1))
     assert caught.value.code == "TD218"
 
 

@@ -1,11 +1,13 @@
 """A transformer learns its teacher's layers: the losses are those of the same weights, and nothing is left behind."""
 
+from pathlib import Path
+
 import numpy
 import pytest
 import spacy
 from conftest import distil_quickly
 from spacy.training import Example
-from spacy.util import copy_config
+from spacy.util import copy_config, load_config
 from test_loop import Killed, files_of, watch_updates  # noqa: F401
 from test_teachers import (  # noqa: F401
     curated_teacher,
@@ -15,10 +17,12 @@ from test_teachers import (  # noqa: F401
 )
 
 from spacy_tinydistill.api import record_targets
+from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
+from spacy_tinydistill.student.pieces import copy_pieces, train_pieces
 from spacy_tinydistill.student.pipeline import (
     describe_lessons,
     initialize_student,
@@ -26,8 +30,9 @@ from spacy_tinydistill.student.pipeline import (
     plan_lessons,
     start_lessons,
 )
-from spacy_tinydistill.student.transformer import find_transformer
-from spacy_tinydistill.teacher.encoder import all_layers, attention, piece_attention
+from spacy_tinydistill.student.transformer import find_transformer, tiny_transformer
+from spacy_tinydistill.student.weights import start_from
+from spacy_tinydistill.teacher.encoder import all_layers, attention, piece_attention, token_layers
 from spacy_tinydistill.teacher.profile import profile_teacher
 from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.teacher.targets import Record
@@ -35,7 +40,9 @@ from spacy_tinydistill.teacher.targets import Record
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 ARCHITECTURE = "spacy-tinydistill.TinyTransformer.v1"
+WEIGHTS = "spacy-tinydistill.TeacherWeights.v1"
 RULE = "spacy-tinydistill.TransformerLayers.v1"
 LIKE_THE_TEACHER = {
     "layers": 2,
@@ -106,27 +113,6 @@ class Classroom:
         return loss
 
 
-def copy_bert(theirs, ours) -> None:
-    """Give our transformer the weights of Hugging Face's, layer by layer."""
-    with torch.no_grad():
-        words, positions = theirs.embeddings.word_embeddings, theirs.embeddings.position_embeddings
-        ours.pieces.weight[: len(words.weight)] = words.weight + theirs.embeddings.token_type_embeddings.weight[0]
-        ours.positions.weight.copy_(positions.weight[: len(ours.positions.weight)])
-        ours.norm.load_state_dict(theirs.embeddings.LayerNorm.state_dict())
-        for a, b in zip(theirs.encoder.layer, ours.layers, strict=True):
-            parts = a.attention.self.query, a.attention.self.key, a.attention.self.value
-            b.query_key_value.weight.copy_(torch.cat([part.weight for part in parts]))
-            b.query_key_value.bias.copy_(torch.cat([part.bias for part in parts]))
-            for source, target in (
-                (a.attention.output.dense, b.attended),
-                (a.attention.output.LayerNorm, b.attended_norm),
-                (a.intermediate.dense, b.intermediate),
-                (a.output.dense, b.output),
-                (a.output.LayerNorm, b.output_norm),
-            ):
-                target.load_state_dict(source.state_dict())
-
-
 def bert_of(teacher):
     return teacher.get_pipe("transformer").model.transformer
 
@@ -163,7 +149,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher, teacher_pat
         config = config_of(teacher, teacher_pieces(teacher_path), rule)
         room = Classroom(teacher, config, SHORT)
         before = room.learn()
-        copy_bert(bert_of(teacher), room.bert)
+        start_from(teacher, find_transformer(room.encoder.model), "uniform")
         # But for what half precision rounds away.
         assert room.learn() < 1e-3 * before
 
@@ -297,3 +283,77 @@ def test_nothing_of_it_is_saved(teacher, teacher_path, texts, tmp_path):
     sizes = [{path: len(data) for path, data in files.items() if path.endswith("model")} for files in found.values()]
     assert sizes[0] == sizes[1]
     assert len(list(spacy.load(tmp_path / "with" / DIR_MODEL_LAST).pipe(texts[:3]))) == 3
+
+
+@pytest.mark.slow
+def test_the_stages(teacher, teacher_path, tmp_path):
+    """The configs of the workflow: layers of a bare teacher, layers of one with a task, predictions."""
+    bare = tmp_path / "bare"
+    spacy.load(teacher_path, exclude=[name for name in teacher.pipe_names if name != "transformer"]).to_disk(bare)
+    size = {f"components.tok2vec.model.{key}": value for key, value in {**LIKE_THE_TEACHER, "width": 16}.items()}
+    stages = {
+        "general": (bare, {**size, "paths.teacher": str(teacher_path)}),
+        "layers": (teacher_path, {"paths.student": str(tmp_path / "general" / DIR_MODEL_LAST)}),
+        "predictions": (
+            teacher_path,
+            {
+                "paths.student": str(tmp_path / "layers" / DIR_MODEL_LAST),
+                "components.textcat.model.tok2vec.width": 16,
+            },
+        ),
+    }
+    for name, (source, overrides) in stages.items():
+        config = load_config(CONFIGS / f"tinybert-{name}.cfg", interpolate=False)
+        student = run(str(source), SHORT * 4, tmp_path / name, config, steps=20, dropout=0.0, **overrides)
+    first, last = (read_curve(tmp_path / "layers" / CURVE_NAME)[i]["score"] for i in (0, -1))
+    # What the first stage had learned is where the second one begins.
+    assert read_curve(tmp_path / "general" / CURVE_NAME)[0]["score"] < first < last < 0
+    assert sum(student(SHORT[0]).cats.values()) == pytest.approx(1.0, abs=1e-3)
+    assert student.config["components"]["tok2vec"]["model"]["@architectures"] == ARCHITECTURE
+
+
+# Weights from the teacher
+
+
+def test_weights_of_the_teacher(teacher, teacher_path, texts):
+    """At its own size the student is its teacher; at half of it, nearer to it than chance."""
+    config = config_of(teacher, teacher_pieces(teacher_path))
+    config["initialize"]["after_init"] = {"@callbacks": WEIGHTS, "teacher": str(teacher_path), "layers": [1, 2]}
+    room = Classroom(teacher, config, SHORT)
+    (doc,) = teacher.get_pipe("transformer").pipe([teacher.make_doc(SHORT[1])])
+    expected = token_layers(doc, teacher.get_pipe("transformer"))[-1]
+    assert abs(expected[0] - expected[1]).max() > 0.1
+    numpy.testing.assert_allclose(room.encoder.model.predict([room.docs[1]])[0], expected, atol=2e-3)
+    rule = {"embeddings_weight": 0.0, "hidden_weight": 0.0}
+    losses = []
+    for after_init in (None, {"@callbacks": WEIGHTS, "teacher": str(teacher_path)}):
+        config = config_of(teacher, teacher_pieces(teacher_path), rule, layers=1, width=16, intermediate_width=24)
+        config["initialize"]["after_init"] = after_init
+        losses.append(Classroom(teacher, config, SHORT).learn())
+    assert losses[1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"width": 36}, "width of 36"),
+        ({"intermediate_width": 65}, "intermediate_width of 65"),
+        ({"max_length": 513}, "max_length of 513"),
+        ({"heads": 4}, "4 heads"),
+        ({}, "other pieces"),
+    ],
+)
+def test_weights_that_do_not_fit(teacher, changes, found):
+    model = tiny_transformer(**{**LIKE_THE_TEACHER, **changes})
+    model.attrs["pieces"] = copy_pieces(teacher) if changes else train_pieces(lambda: SHORT, 60)
+    model.initialize()
+    with pytest.raises(DistillationError) as caught:
+        start_from(teacher, model, "uniform")
+    assert caught.value.code == "TD221"
+    assert found in str(caught.value)
+
+
+def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):  # noqa: F811
+    with pytest.raises(DistillationError) as caught:
+        start_from(curated_teacher, tiny_transformer(**LIKE_THE_TEACHER), "last")
+    assert caught.value.code == "TD221"

@@ -56,6 +56,16 @@ class Lesson(ABC):
             The loss, summed over the batch.
         """
 
+    def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:
+        """Run the student pipe without learning, and compare.
+
+        Asked of encoders alone, which annotate nothing that spaCy's scorers could judge.
+
+        Returns:
+            The higher the better, summed over the batch: by itself 0, which tells no student from another.
+        """
+        return 0.0
+
 
 class TeachingRule(ABC):
     """How one kind of pipe teaches: what is recorded of the teacher, and how a student learns from the record."""

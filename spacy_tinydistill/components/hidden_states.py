@@ -87,20 +87,30 @@ class HiddenStatesLesson(Lesson):
 
     def __init__(self, student: Any, name: str, n_layers: int, width: int, weight: float) -> None:
         self.name = f"{name} (hidden states)"
+        self.student = student
         self.width = width
         self.weight = weight
         student_width = student.model.get_dim("nO")
-        projection = Linear(n_layers * width, student_width).initialize()
-        self.model: Model = chain(Tok2VecListener(name, student_width), with_array(projection))
+        self.projection: Model = with_array(Linear(n_layers * width, student_width).initialize())
+        self.model: Model = chain(Tok2VecListener(name, student_width), self.projection)
         student.find_listeners(self)
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Learn the batch's vectors; the encoder, which ran before, runs backwards when it has this answer."""
         projected, backprop = self.model.begin_update(docs)
+        gradient, loss = self._compare(projected, targets)
+        by_token: Any = gradient.reshape(-1, projected[0].shape[1])
+        ops = self.model.ops
+        backprop(ops.unflatten(by_token, ops.asarray1i([len(rows) for rows in projected])))
+        return loss
+
+    def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:
+        """Minus the loss."""
+        return -self._compare(self.projection.predict(self.student.model.predict(docs)), targets)[1]
+
+    def _compare(self, projected: Any, targets: Sequence[Arrays]) -> tuple[Any, float]:
         ops = self.model.ops
         recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
         teacher = ops.asarray2f(recorded.reshape(-1, self.width))
         gradient, loss = mean_squared_error(ops.xp.concatenate(projected).reshape(-1, self.width), teacher)
-        by_token: Any = (self.weight * gradient).reshape(-1, projected[0].shape[1])
-        backprop(ops.unflatten(by_token, ops.asarray1i([len(rows) for rows in projected])))
-        return self.weight * loss
+        return self.weight * gradient, self.weight * loss

@@ -1,13 +1,14 @@
 """Transformers: a student's layers come to hold what is in its teacher's, and attend to what these attend to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy
 from spacy.pipeline.tok2vec import Tok2Vec, Tok2VecListener
 from spacy.tokens import Doc
-from thinc.api import Linear, Model, noop
+from thinc.api import Linear, Model, noop, set_dropout_rate
 
 from ..errors import DistillationError
 from ..losses import attention_error, map_layers, mean_squared_error
@@ -181,7 +182,8 @@ class TransformerLayersLesson(Lesson):
         node: Any = find_transformer(student.model)
         student_width = node.get_dim("nO")
         self.name = f"{name} (layers)"
-        self.attention_weight = rule.attention_weight
+        self.encoder = student.model
+        self.weight = rule.attention_weight
         layers = list(range(1, rule.n_layers + 1))
         embeddings, hidden = bool(rule.embeddings_weight), bool(rule.hidden_weight)
         self.watch = Watch(node, [0] * embeddings + layers * hidden, layers * bool(rule.attention_weight))
@@ -201,34 +203,49 @@ class TransformerLayersLesson(Lesson):
         """Learn the batch's layers; the encoder, which ran before, runs backwards when it has this answer."""
         _, answer = self.listener.begin_update(docs)
         loss = 0.0
-        if self.compared:
-            recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
-            teacher = self.model.ops.asarray3f(recorded)
-            for i, (projection, weight) in enumerate(self.compared):
-                projected, backprop = projection.begin_update(self.watch.vectors[i])
-                gradient, part = mean_squared_error(projected, teacher[:, i])
-                self.watch.d_vectors.append(backprop(weight * gradient))
-                loss += weight * part
-        if self.attention_weight:
-            loss += self.attention_weight * self._learn_attention(targets)
+        for part, learn in [*self._compare_vectors(targets), *self._compare_attention(targets)]:
+            loss += part
+            learn()
         answer([])
         return loss
 
-    def _learn_attention(self, targets: Sequence[Arrays]) -> float:
+    def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:
+        """Minus the loss."""
+        set_dropout_rate(self.encoder, 0.0)
+        # In training alone are layers shown. Nothing goes backwards.
+        self.encoder.begin_update(docs)
+        parts = [*self._compare_vectors(targets), *self._compare_attention(targets)]
+        return -sum(part for part, _ in parts)
+
+    def _compare_vectors(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Compare embeddings and hidden states.
+
+        Yields:
+            For each layer the loss, weighted, and a function that leaves its gradient with the encoder.
+        """
+        if not self.compared:
+            return
+        recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
+        teacher = self.model.ops.asarray3f(recorded)
+        for i, (projection, weight) in enumerate(self.compared):
+            projected, backprop = projection.begin_update(self.watch.vectors[i])
+            gradient, loss = mean_squared_error(projected, teacher[:, i])
+            yield weight * loss, partial(_leave, self.watch.d_vectors, backprop, weight * gradient)
+
+    def _compare_attention(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Compare attention; see `_compare_vectors`."""
         ops: Any = self.model.ops
-        groups = [self._attention_of(group, targets) for group in _groups(self.watch.windows)]
-        loss = 0.0
+        groups = [self._attention_of(group, targets) for group in _groups(self.watch.windows)] if self.weight else []
         for layer, scores in enumerate(self.watch.scores):
-            gradients = []
+            gradients, loss = [], 0.0
             for group, (teacher, lengths) in zip(scores, groups, strict=True):
                 # As the teacher's: what is the same for a whole row does not change the softmax.
                 centred = group - ops.xp.mean(group, axis=3, keepdims=True)
                 gradient, part = attention_error(centred, ops.asarray4f(teacher[layer]), lengths)
                 # Its rows have a mean of 0 already, so it is that of the scores too.
-                gradients.append(self.attention_weight * gradient)
-                loss += part
-            self.watch.d_scores.append(gradients)
-        return loss
+                gradients.append(self.weight * gradient)
+                loss += self.weight * part
+            yield loss, partial(self.watch.d_scores.append, gradients)
 
     def _attention_of(
         self, group: list[tuple[int, Any]], targets: Sequence[Arrays]
@@ -248,6 +265,10 @@ class TransformerLayersLesson(Lesson):
                 found[:, i] = arrays["attention"]
                 lengths[i] = length
         return list(found), lengths
+
+
+def _leave(gradients: list[Any], backprop: Callable[[Any], Any], gradient: Any) -> None:
+    gradients.append(backprop(gradient))
 
 
 def _groups(windows: Any) -> Iterator[list[tuple[int, Any]]]:

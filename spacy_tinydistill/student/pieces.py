@@ -101,7 +101,7 @@ def train_pieces_callback(path: str | None, column: str = "text") -> Callable[[L
 
     def fill(nlp: Language) -> None:
         trained: dict[int, Pieces] = {}
-        for node in _nodes_with_pieces(nlp):
+        for node in _nodes_without_pieces(nlp):
             size = node.attrs["vocab_size"]
             if path is not None and size not in trained:
                 trained[size] = train_pieces(partial(read_texts, Path(path), column=column), size)
@@ -121,7 +121,7 @@ def teacher_pieces_callback(teacher: str) -> Callable[[Language], None]:
         from ..teacher.recorder import load_teacher
 
         pieces = copy_pieces(load_teacher(teacher))
-        for node in _nodes_with_pieces(nlp):
+        for node in _nodes_without_pieces(nlp):
             _set_pieces(node, pieces)
 
     return fill
@@ -198,11 +198,14 @@ def pieces_of(pipe: Any) -> Pieces:
     return Pieces()
 
 
-def _nodes_with_pieces(nlp: Language) -> Iterator[Model]:
-    """Find the models in a pipeline that cut tokens into pieces."""
+def _nodes_without_pieces(nlp: Language) -> Iterator[Model]:
+    """Find the models in a pipeline that cut tokens into pieces and have none yet."""
     for _, pipe in pipes_of(nlp):
         if isinstance(getattr(pipe, "model", None), Model):
-            yield from (node for node in pipe.model.walk() if isinstance(node.attrs.get("pieces"), Pieces))
+            for node in pipe.model.walk():
+                pieces = node.attrs.get("pieces")
+                if isinstance(pieces, Pieces) and not pieces:
+                    yield node
 
 
 def _set_pieces(node: Model, pieces: Pieces) -> None:

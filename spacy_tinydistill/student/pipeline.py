@@ -151,8 +151,15 @@ def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> 
     )
 
 
+def encodes_only(student: Language, plan: Plan) -> bool:
+    """Whether all that is taught are encoders, which annotate nothing."""
+    return all(is_encoder(student.get_pipe(name)) for name in plan)
+
+
 def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> None:
     """Give the student its labels, its first weights, and the teacher's rules.
+
+    What comes from `[components.PIPE] source` has labels and weights, and keeps them, as in `spacy train`.
 
     Args:
         student: From `make_student`; changed in place.
@@ -164,7 +171,10 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
     frozen = student.config["training"]["frozen_components"]
     configured = student.config["initialize"]["components"]
     original = copy_config(configured)
-    with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen]):
+    # Where spaCy notes which pipes of a config have a source; the config that it keeps says what these are made of.
+    sourced = list(student.meta.pop("_sourced_vectors_hashes", {}))
+    student._link_components()
+    with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen, *sourced]):
         for name, (source, _) in plan.items():
             labels = _labels_of(student.get_pipe(name), teacher.pipes[source])
             if labels is not None and "labels" not in configured.get(name, {}):
