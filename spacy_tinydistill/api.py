@@ -12,7 +12,6 @@ import spacy
 from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import DocBin
-from spacy.training.loop import create_evaluation_callback
 from spacy.util import is_package
 from thinc.api import Config
 from tqdm import tqdm
@@ -31,6 +30,7 @@ from .material import (
     judge_teacher,
     list_folders,
     make_corpus,
+    make_evaluate,
     open_targets,
     read_dev,
     start_student,
@@ -122,7 +122,7 @@ def distill(
     # A run that was interrupted while the teacher was asked has none yet.
     resume = resume and checkpoint.exists()
     if resume and labels_known:
-        read_checkpoint(checkpoint, student)
+        read_checkpoint(checkpoint, student, lessons)
     msg.good(f"Initialized student pipeline: {', '.join(student.pipe_names)}")
 
     if store is None:
@@ -151,7 +151,7 @@ def distill(
         student,
         lessons,
         corpus,
-        create_evaluation_callback(student, partial(read_dev, store, run), score_weights),
+        make_evaluate(store, run, lessons),
         settings=run.settings,
         training=run.training,
         strings=strings,
@@ -162,8 +162,13 @@ def distill(
         stderr=sys.stderr,
     )
     msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
-    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
     student = spacy.load(output_path / DIR_MODEL_BEST)
+    if run.encodes_only:
+        msg.good(
+            f"The loss on held-out texts is {-best:.4f} a token. An encoder annotates nothing: there is no report."
+        )
+        return student
+    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
     _write_report(student, store, run, teacher, output_path, gpu_id)
     msg.good("Wrote the report", output_path / HTML_NAME)
     return student

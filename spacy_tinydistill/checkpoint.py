@@ -1,17 +1,20 @@
 """Save a run's whole state, so that a killed run goes on as if nothing had happened; no pickle."""
 
 import random
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
 import srsly
 from spacy.language import Language
-from thinc.api import Model, Optimizer
+from thinc.api import Model, Ops, Optimizer, PyTorchShim, torch2xp, xp2torch
 
-from .components.base import pipes_of
+from .components.base import Lesson, pipes_of
 from .errors import DistillationError
 from .files import write_whole
 
@@ -21,25 +24,28 @@ FILE_NAME = "checkpoint.msgpack"
 FORMAT_VERSION = 1
 
 
-def save_checkpoint(path: Path, student: Language, optimizer: Optimizer, progress: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, student: Language, lessons: Mapping[str, Lesson], optimizer: Optimizer, progress: dict[str, Any]
+) -> None:
     """Write weights, optimizer, random state and progress to a file, whole or not at all.
 
     Args:
         path: The file.
         student: Its weights are saved as they are, not averaged.
+        lessons: So are those of lessons that have some.
         optimizer: Its momenta, averages and counts are saved; its schedules are stepped again on loading.
         progress: Plain values that the loop wants back.
     """
     weights, moments = {}, {}
-    for key, node, name in _parameters(student):
-        weights[key] = node.ops.to_numpy(node.get_param(name))
-        identity = (node.id, name)
+    for parameter in _parameters(student, lessons):
+        identity = parameter.identity
+        weights[parameter.key] = parameter.to_numpy(parameter.get())
         if identity in optimizer.nr_update:
-            moments[key] = {
+            moments[parameter.key] = {
                 "nr_update": optimizer.nr_update[identity],
-                "mom1": _to_numpy(node, optimizer.mom1.get(identity)),
-                "mom2": _to_numpy(node, optimizer.mom2.get(identity)),
-                "average": _to_numpy(node, (optimizer.averages or {}).get(identity)),
+                "mom1": parameter.to_numpy(optimizer.mom1.get(identity)),
+                "mom2": parameter.to_numpy(optimizer.mom2.get(identity)),
+                "average": parameter.to_numpy((optimizer.averages or {}).get(identity)),
             }
     state = {
         "format_version": FORMAT_VERSION,
@@ -51,14 +57,17 @@ def save_checkpoint(path: Path, student: Language, optimizer: Optimizer, progres
     write_whole(path, srsly.msgpack_dumps(state))
 
 
-def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict[str, Any]:
-    """Put a saved state back into a student and an optimizer that were made from the same config.
+def load_checkpoint(
+    path: Path, student: Language, lessons: Mapping[str, Lesson], optimizer: Optimizer
+) -> dict[str, Any]:
+    """Put a saved state back into a student, its lessons and an optimizer that were made from the same config.
 
     The random state is not set: the loop first makes the epoch's batches again. `state["random"]` holds it.
 
     Args:
         path: The file.
         student: Initialized; its weights are replaced.
+        lessons: Likewise.
         optimizer: New; its schedules are stepped as often as the run had.
 
     Returns:
@@ -67,22 +76,22 @@ def load_checkpoint(path: Path, student: Language, optimizer: Optimizer) -> dict
     Raises:
         DistillationError: TD302, there is no checkpoint; TD303, it is of another student or another version.
     """
-    state = read_checkpoint(path, student)
-    for key, node, name in _parameters(student):
-        node.set_param(name, _to_device(node, state["weights"][key]))
-        moments = state["moments"].get(key)
+    state = read_checkpoint(path, student, lessons)
+    for parameter in _parameters(student, lessons):
+        identity = parameter.identity
+        parameter.set(parameter.to_device(state["weights"][parameter.key]))
+        moments = state["moments"].get(parameter.key)
         if moments is not None:
-            identity = (node.id, name)
             optimizer.nr_update[identity] = moments["nr_update"]
             for target, field in ((optimizer.mom1, "mom1"), (optimizer.mom2, "mom2"), (optimizer.averages, "average")):
                 if target is not None and moments[field] is not None:
-                    target[identity] = _to_device(node, moments[field])
+                    target[identity] = parameter.to_device(moments[field])
     for _ in range(state["progress"]["step"] + 1):
         optimizer.step_schedules()
     return state
 
 
-def read_checkpoint(path: Path, student: Language) -> dict[str, Any]:
+def read_checkpoint(path: Path, student: Language, lessons: Mapping[str, Lesson]) -> dict[str, Any]:
     """Read a saved state and see that it is of this student; nothing is changed.
 
     Raises:
@@ -90,7 +99,7 @@ def read_checkpoint(path: Path, student: Language) -> dict[str, Any]:
     """
     if not path.exists():
         raise DistillationError("TD302", path=path.parent)
-    shapes = {key: node.get_param(name).shape for key, node, name in _parameters(student)}
+    shapes = {parameter.key: parameter.get().shape for parameter in _parameters(student, lessons)}
     try:
         state = srsly.msgpack_loads(path.read_bytes())
         version = state["format_version"]
@@ -105,13 +114,16 @@ def read_checkpoint(path: Path, student: Language) -> dict[str, Any]:
 
 
 def get_random_state() -> dict[str, Any]:
-    """Read the state of Python's and NumPy's random numbers, as plain values and arrays."""
+    """Read the state of Python's and NumPy's random numbers, and of PyTorch's where it is in use: values and arrays."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = numpy.random.get_state(legacy=True)
-    return {
+    state = {
         "python": [version, list(numbers), gauss],
         "numpy": [name, numpy.asarray(keys), int(position), int(has_gauss), float(cached)],
     }
+    if "torch" in sys.modules:
+        state["torch"] = sys.modules["torch"].get_rng_state().numpy()
+    return state
 
 
 def set_random_state(state: dict[str, Any]) -> None:
@@ -120,29 +132,59 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(numbers), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
     numpy.random.set_state((name, keys, position, has_gauss, cached))
+    if "torch" in state and "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.set_rng_state(torch.tensor(state["torch"]))
 
 
-def _parameters(student: Language) -> Iterator[tuple[str, Model, str]]:
-    """Every parameter once, under a key that another process finds again: ids of Thinc's nodes are not such."""
+@dataclass(frozen=True)
+class _Parameter:
+    """Weights of Thinc's or of PyTorch's, which Thinc's optimizer updates alike."""
+
+    key: str  # Found again by another process, unlike the ids of Thinc's nodes
+    identity: tuple[int, str]  # By which the optimizer knows it
+    ops: Ops
+    get: Callable[[], Any]
+    set: Callable[[Any], object]
+
+    def to_numpy(self, array: Any) -> Any:
+        return None if array is None else self.ops.to_numpy(array)
+
+    def to_device(self, array: Any) -> Any:
+        # A copy, since what was read from a file's bytes is read-only.
+        return self.ops.asarray_f(array.copy())
+
+
+def _parameters(student: Language, lessons: Mapping[str, Lesson]) -> Iterator[_Parameter]:
+    """Every parameter once."""
     seen: set[int] = set()
     count: Counter[str] = Counter()
-    for pipe_name, pipe in pipes_of(student):
-        if not isinstance(getattr(pipe, "model", None), Model):
-            continue
-        for node in pipe.model.walk():
-            if node.id in seen:
-                continue
-            seen.add(node.id)
-            count[pipe_name] += 1
-            for name in node.param_names:
-                if node.has_param(name):
-                    yield f"{pipe_name}.{count[pipe_name]}.{node.name}.{name}", node, name
+    models = [(name, getattr(pipe, "model", None)) for name, pipe in pipes_of(student)]
+    for owner, model in [*models, *((f"{name} (lesson)", lesson.model) for name, lesson in lessons.items())]:
+        for node in model.walk() if isinstance(model, Model) else ():
+            if node.id not in seen:
+                seen.add(node.id)
+                count[owner] += 1
+                yield from _parameters_of(node, f"{owner}.{count[owner]}.{node.name}")
 
 
-def _to_numpy(node: Model, array: Any) -> Any:
-    return None if array is None else node.ops.to_numpy(array)
+def _parameters_of(node: Model, key: str) -> Iterator[_Parameter]:
+    for name in node.param_names:
+        if node.has_param(name):
+            yield _Parameter(
+                f"{key}.{name}", (node.id, name), node.ops, partial(node.get_param, name), partial(node.set_param, name)
+            )
+    for shim in node.shims:
+        if isinstance(shim, PyTorchShim):
+            for name, weights in shim._model.named_parameters():
+                yield _Parameter(
+                    f"{key}.{name}",
+                    (shim.id, name),
+                    node.ops,
+                    partial(torch2xp, weights.data),
+                    partial(_set_weights, weights),
+                )
 
 
-def _to_device(node: Model, array: Any) -> Any:
-    # A copy, since what was read from a file's bytes is read-only.
-    return node.ops.asarray_f(array.copy())
+def _set_weights(weights: Any, array: Any) -> None:
+    weights.data.copy_(xp2torch(array, device=weights.device))

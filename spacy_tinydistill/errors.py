@@ -82,6 +82,26 @@ MESSAGES: dict[str, str] = {
     "command line.",
     "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
     "the CPU, or install CuPy for your CUDA version.",
+    "TD212": "The rule HiddenStates.v1 is to teach layer {layer} of the teacher's {pipe!r}, which has none of that "
+    "number. Expected 0, its embeddings, to {last}, its last layer, or -1 for the last, -2 for the one before it.",
+    "TD213": "The layer map {mapping!r} does not fit a student of {student} layers and a teacher of {teacher}. "
+    'Expected "uniform" or "last", with no more student layers than the teacher has, or a list that names for each '
+    "student layer the teacher's, counted from 1.",
+    "TD214": "The student's TinyTransformer.v1 needs a library that cannot be imported: {reason}. Install it with "
+    'pip install "spacy-tinydistill[tiny-transformer]".',
+    "TD215": "The teacher has no pieces that a student can take over: it has {pipes}. Expected a transformer of "
+    "spacy-transformers whose tokenizer is a fast WordPiece, such as BERT's. Train pieces on text with "
+    "spacy-tinydistill.TrainPieces.v1.",
+    "TD216": "A TinyTransformer.v1 of width {width} cannot have {heads} heads and a max_length of {max_length}. "
+    "Expected a width that is a multiple of the heads, and a max_length of 3 at least: [CLS], a piece and [SEP].",
+    "TD217": "The student's TinyTransformer.v1 has no pieces to cut words into. Name in [initialize.before_init] where "
+    'they come from: @callbacks = "spacy-tinydistill.TrainPieces.v1" with path = ${{paths.distill}}, which must be '
+    'set, or @callbacks = "spacy-tinydistill.TeacherPieces.v1" with teacher.',
+    "TD218": "The teacher's tokenizer has {found} pieces, and the student's TinyTransformer.v1 has room for "
+    "{expected}. Set vocab_size to {found} at least.",
+    "TD219": "The rule TransformerLayers.v1 is to teach attention ({pipe!r}), from piece to piece and head to head: "
+    "found {found}, expected {expected}. Take over the teacher's pieces with spacy-tinydistill.TeacherPieces.v1 in "
+    "[initialize.before_init], give the student as many heads, or leave attention out with attention_weight = 0.",
     "TD220": "The teachers of {pipe!r} do not have the same labels: {count} of them are the first teacher's or the "
     "{number}. one's alone: {labels}. Soft labels can be averaged of teachers with the same labels only, in whichever "
     "order. Train them on the same labels, or leave one out.",
@@ -89,6 +109,11 @@ MESSAGES: dict[str, str] = {
     "{other}. Give teachers with pipes of the same kind, or leave one out.",
     "TD222": "Several teachers cannot teach {pipe!r} together: the rule {rule} does not say how they are averaged. "
     "Leave all but one of them out, or freeze the pipe in [training] frozen_components.",
+    "TD223": "The student is an encoder alone, of which the {count} Docs of the dev corpus say nothing. It is scored "
+    "by its loss on texts held out. Leave --paths.dev out, or give the student a pipe that annotates.",
+    "TD224": "The student cannot start from its teacher's weights: found {found}, expected {expected}. Give it the "
+    "teacher's pieces with spacy-tinydistill.TeacherPieces.v1, as many heads, and no more of anything else; or leave "
+    "spacy-tinydistill.TeacherWeights.v1 out of [initialize.after_init].",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "

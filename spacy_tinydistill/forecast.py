@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from math import ceil
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import IO, Any
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.training.loop import create_evaluation_callback
 
 from . import loop
 from .components.base import Lesson
 from .corpus import make_examples
-from .material import list_folders, make_corpus, open_targets, read_dev, start_student
+from .material import list_folders, make_corpus, make_evaluate, open_targets, start_student
 from .preflight import Ready
 from .report.size import bytes_on_disk
 from .report.worker import peak_memory
@@ -260,7 +258,7 @@ def _learn_for(
                     return
 
     stopwatch = _Stopwatch(seconds)
-    evaluate = create_evaluation_callback(run.student, partial(read_dev, store, run), run.training["score_weights"])
+    evaluate = make_evaluate(store, run, lessons)
     ours = {"logger": stopwatch.logger, "eval_frequency": EVALUATION_FREQUENCY, "patience": 0}
     with suppress(_TimeIsUp):
         loop.distill(

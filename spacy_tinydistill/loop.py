@@ -4,6 +4,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
 from .components.annotations import speaks_of
-from .components.base import Lesson, pipes_of
+from .components.base import Lesson, is_encoder, pipes_of
 from .curve import CURVE_NAME, add_point, cut_back
 from .device import fast_matrices
 from .errors import DistillationError
@@ -96,7 +97,7 @@ def distill(
     frozen = training["frozen_components"]
     progress = Progress()
     if resume:
-        state = load_checkpoint(output_path / FILE_NAME, student, optimizer)
+        state = load_checkpoint(output_path / FILE_NAME, student, lessons, optimizer)
         progress = Progress(**state["progress"], random_state=state["random"])
     cut_back(output_path / CURVE_NAME, progress.step)
     steps = distill_while_improving(
@@ -120,11 +121,11 @@ def distill(
                         if is_best:
                             save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
                     add_point(output_path / CURVE_NAME, info)
-                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     info["output_path"] = str(output_path / DIR_MODEL_LAST)
                 log_step(info if is_best is not None else None)
                 if (number := stopped()) is not None:
-                    save_checkpoint(output_path / FILE_NAME, student, optimizer, progress.to_dict())
+                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     stdout.write(msg.warn(f"Stopped after step {progress.step}. Go on with --resume.") + "\n")
                     leave(number)
     finally:
@@ -204,11 +205,18 @@ def distill_while_improving(
         for name, pipe in pipes_of(student):
             if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
                 pipe.finish_update(optimizer)
+        for lesson in lessons.values():
+            if lesson.model is not None:
+                lesson.model.finish_update(optimizer)
         optimizer.step_schedules()
         score, other_scores, is_best = None, None, None
         if progress.step % training["eval_frequency"] == 0 or is_last:
             _check_weights(student, progress)
-            with student.use_params(optimizer.averages or {}):
+            with ExitStack() as stack:
+                stack.enter_context(student.use_params(optimizer.averages or {}))
+                for lesson in lessons.values():
+                    if lesson.model is not None:
+                        stack.enter_context(lesson.model.use_params(optimizer.averages or {}))
                 score, other_scores = evaluate()
             progress.results.append((score, progress.step))
             is_best = score == max(result[0] for result in progress.results)
@@ -333,27 +341,31 @@ class _Update:
     ) -> None:
         """Let encoders hand out their vectors, the pipes learn, and their gradients flow back into the encoders."""
         examples = [taught.example for taught in batch]
-        streams = []
+        streams, taught_encoders = [], []
         for name, pipe in pipes_of(self.student):
-            if hasattr(pipe, "listeners") and name not in self.frozen:
-                pipe.update(examples, drop=self.dropout, losses=self.losses)
+            if is_encoder(pipe) and name not in self.frozen:
+                has_lesson = name in self.lessons
+                # What spaCy calls an encoder's loss is the size of its gradients.
+                pipe.update(examples, drop=self.dropout, losses={} if has_lesson else self.losses)
                 streams.append(_GradientStream(pipe))
+                taught_encoders += [(name, pipe)] * (name in names)
             elif name in names:
-                loss = learn(name, pipe, batch)
-                if not math.isfinite(loss):
-                    self._report_loss(name, loss, batch)
-                self.losses[name] = self.losses.get(name, 0.0) + loss
+                self._add_loss(name, learn(name, pipe, batch), batch)
             if name in self.annotating:
                 for example, doc in zip(examples, pipe.pipe([eg.predicted for eg in examples]), strict=True):
                     example.predicted = doc
+        for name, pipe in taught_encoders:
+            self._add_loss(name, learn(name, pipe, batch), batch)
         for stream in streams:
             stream.finish()
 
-    def _report_loss(self, name: str, loss: float, batch: list[Taught]) -> None:
-        raise DistillationError(
-            "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
-            text=batch[0].predicted.text[:60],
-        )  # fmt: skip
+    def _add_loss(self, name: str, loss: float, batch: list[Taught]) -> None:
+        if not math.isfinite(loss):
+            raise DistillationError(
+                "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
+                text=batch[0].predicted.text[:60],
+            )  # fmt: skip
+        self.losses[name] = self.losses.get(name, 0.0) + loss
 
 
 class _GradientStream:
@@ -407,9 +419,11 @@ def _check_weights(student: Language, progress: Progress) -> None:
     for pipe_name, pipe in pipes_of(student):
         if isinstance(getattr(pipe, "model", None), Model):
             for node in pipe.model.walk():
-                for name in node.param_names:
-                    if node.has_param(name) and not node.ops.xp.isfinite(node.get_param(name)).all():
-                        raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
+                weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
+                finite = [node.ops.xp.isfinite(array).all() for array in weights]
+                finite += [tensor.isfinite().all() for shim in node.shims for tensor in shim._model.parameters()]
+                if not all(finite):
+                    raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
 
 
 def _nodes(student: Language) -> Iterator[Model]:

@@ -2,13 +2,21 @@
 
 Every function takes NumPy or CuPy arrays and works on the device that they are on. Losses and gradients are sums
 over the rows, not means: spaCy's own pipes do the same, so that a shared encoder weighs each pipe as it would in
-`spacy train`. Gradients are with respect to the *logits* (the scores before the softmax or sigmoid).
+`spacy train`. A row is a token, a piece, a state or a text. *Within* a row the losses of vectors and of attention are
+means, as in the paper that they are from, so that they weigh the same for a wide teacher and for a narrow one.
+
+Gradients of the soft-label losses are with respect to the *logits* (the scores before the softmax or sigmoid), those
+of the other losses with respect to what is compared. The equations' numbers are those of Jiao et al., "TinyBERT"
+(arXiv 1909.10351).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from thinc.api import get_array_module
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Floats4d
+
+from .errors import DistillationError
 
 # Keeps logarithms and quotients finite; about the smallest probability that half precision can hold.
 EPSILON = 1e-7
@@ -20,7 +28,7 @@ def soft_cross_entropy(student: Floats2d, teacher: Floats2d, *, temperature: flo
     With p the teacher's and q the student's probabilities, and p_T = p^(1/T) / sum(p^(1/T)), the loss is
     T^2 * sum p_T * log(p_T / q_T): the cross-entropy of Hinton et al., "Distilling the Knowledge in a Neural
     Network" (arXiv 1503.02531, section 2), less the teacher's own entropy, so that a perfect student has loss 0.
-    T^2 keeps the gradient's size independent of the temperature.
+    T^2 keeps the gradient's size independent of the temperature. It is eq. 10, L_pred = CE(z^T / t, z^S / t), as well.
 
     Args:
         student: Probabilities, shape (rows, labels), each row summing to 1.
@@ -59,6 +67,80 @@ def soft_binary_cross_entropy(
     q = _soften_binary(xp, student, temperature)
     divergence = p * xp.log(p / q) + (1 - p) * xp.log((1 - p) / (1 - q))
     return temperature * (q - p), temperature**2 * float(divergence.sum())
+
+
+def mean_squared_error(student: Floats2d, teacher: Floats2d) -> tuple[Floats2d, float]:
+    """Distance between vectors: hidden states (eq. 8) or embeddings (eq. 9).
+
+    L_hidn = MSE(H^S W_h, H^T) and L_embd = MSE(E^S W_e, E^T), where the learned W_h and W_e bring the student's vectors
+    to the teacher's width: here, sum over rows of |s - t|^2 / width.
+
+    Args:
+        student: What the student has after the projection, H^S W_h or E^S W_e, shape (rows, width).
+        teacher: H^T or E^T, shape (rows, width).
+
+    Returns:
+        The gradient with respect to `student`, 2 (s - t) / width, shape (rows, width), and the loss summed over the
+        rows.
+    """
+    difference = student - teacher
+    width = student.shape[1]
+    return 2 * difference / width, float(get_array_module(student).sum(difference**2)) / width
+
+
+def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]) -> tuple[Floats4d, float]:
+    """Distance between attention matrices before the softmax (eq. 7).
+
+    L_attn = 1/h * sum over the h heads of MSE(A_i^S, A_i^T), with A_i of shape (l, l) for a sequence of l pieces: here,
+    sum over the pieces that attend of the mean, over heads and the l pieces attended to, of (A^S - A^T)^2. That is l
+    times L_attn for each sequence, so that a piece weighs the same in a short one and in a long one.
+
+    Args:
+        student: Scores before the softmax, shape (sequences, heads, pieces, pieces).
+        teacher: Likewise.
+        lengths: How many pieces of each sequence are no padding, at its start. What stands in the padding, as often
+            minus infinity, does not matter.
+
+    Returns:
+        The gradient with respect to `student`, 2 (A^S - A^T) / (h l), 0 in the padding, same shape; and the loss summed
+        over the pieces.
+    """
+    xp = get_array_module(student)
+    n_heads, n_pieces = student.shape[1:3]
+    sizes = xp.asarray(lengths)
+    is_piece = xp.arange(n_pieces)[None, :] < sizes[:, None]
+    is_pair = (is_piece[:, :, None] & is_piece[:, None, :])[:, None]
+    # Not multiplied by the mask: nothing times infinity is no number.
+    difference = xp.where(is_pair, student, 0) - xp.where(is_pair, teacher, 0)
+    weighted = difference / (n_heads * xp.maximum(sizes, 1)).astype(student.dtype)[:, None, None, None]
+    return 2 * weighted, float((weighted * difference).sum())
+
+
+def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> list[int]:
+    """Find the teacher's layer g(m) from which each of the student's layers m learns (section 3.1).
+
+    Args:
+        mapping: "uniform" for g(m) = m * N / M, rounded down, which ends with the teacher's last layer; "last" for the
+            teacher's last M layers, g(m) = m + N - M; or g(1), ..., g(M) themselves.
+        n_student: M, the student's layers.
+        n_teacher: N, the teacher's layers.
+
+    Returns:
+        g(1), ..., g(M), each from 1 to N. Embeddings, layer 0 of both, go with each other and are not named.
+
+    Raises:
+        DistillationError: TD213, there is no such mapping, or it does not fit the layers.
+    """
+    numbers = range(1, n_student + 1)
+    if mapping == "uniform":
+        found = [m * n_teacher // n_student for m in numbers]
+    elif mapping == "last":
+        found = [m + n_teacher - n_student for m in numbers]
+    else:
+        found = [] if isinstance(mapping, str) else list(mapping)
+    if len(found) != n_student or any(not 1 <= layer <= n_teacher for layer in found):
+        raise DistillationError("TD213", mapping=mapping, student=n_student, teacher=n_teacher)
+    return found
 
 
 def _soften(xp: Any, probabilities: Any, temperature: float) -> Any:

@@ -10,11 +10,13 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.training import Example
+from spacy.training.loop import create_evaluation_callback
+from spacy.util import minibatch
 
 from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson
 from .errors import DistillationError
-from .loop import Corpus, Taught
+from .loop import Corpus, Evaluate, Taught
 from .run import LEARNED, Run, join_stores
 from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.recorder import ask
@@ -87,6 +89,23 @@ def read_dev(store: Store, run: Run, student: Language) -> Iterator[Example]:
         return
     for item in _read_answered(store):
         yield Example(item.make_doc(student.vocab), item.make_annotated_doc(student.vocab))
+
+
+def make_evaluate(store: Store, run: Run, lessons: dict[str, Lesson]) -> Evaluate:
+    """Make what scores the student: spaCy's scorers, or, of an encoder alone, its lessons, a token's mean."""
+    if not run.encodes_only:
+        return create_evaluation_callback(run.student, partial(read_dev, store, run), run.training["score_weights"])
+
+    def evaluate() -> tuple[float, dict[str, Any]]:
+        total, words = 0.0, 0
+        for batch in minibatch(store.read(Role.HELD_OUT), run.student.batch_size):
+            docs = [item.make_doc(run.student.vocab) for item in batch]
+            words += sum(map(len, docs))
+            for name, lesson in lessons.items():
+                total += lesson.score(docs, [item.targets[name] for item in batch])
+        return total / words, {}
+
+    return evaluate
 
 
 def judge_teacher(store: Store, run: Run, student: Language) -> list[Example]:

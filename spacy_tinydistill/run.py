@@ -25,6 +25,7 @@ from .student.pipeline import (
     Plan,
     check_tokenizers,
     describe_lessons,
+    encodes_only,
     labels_are_known,
     make_student,
     plan_lessons,
@@ -100,6 +101,11 @@ class Run:
         return labels_are_known(self.student, self.profile, self.plan)
 
     @property
+    def encodes_only(self) -> bool:
+        """Whether the student is an encoder that no pipe reads, which annotates nothing."""
+        return encodes_only(self.student, self.plan)
+
+    @property
     def streams(self) -> bool:
         """Whether the texts are not kept, so that the teacher is asked about them in every epoch."""
         return self.settings.max_epochs == -1 and self.teacher is not None
@@ -155,6 +161,8 @@ def prepare(
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
     corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
+    if corpora.dev and encodes_only(student, plans[0]):
+        raise DistillationError("TD223", count=len(corpora.dev))
     if not corpora.dev and settings.max_epochs == -1:
         raise DistillationError("TD008")
     found = corpora.n_texts or len(corpora.gold)
@@ -225,6 +233,8 @@ def prepare_recorded(
         Example(doc, doc) for doc in (item.make_doc(nlp.vocab) for item in store.read(*LEARNED))
     )
     corpora = _read_corpora(readers, student, whole=False)
+    if corpora.dev and encodes_only(student, plan):
+        raise DistillationError("TD223", count=len(corpora.dev))
     if not corpora.dev and not store.manifest.count(Role.HELD_OUT):
         raise DistillationError("TD617", path=store.path)
     check_tokenizers(student, store.header.profile, [example.predicted for example in corpora.sample])

@@ -799,7 +799,7 @@ def test_any_damage_to_a_checkpoint_is_told(
         content[start : start + 8] = data.draw(st.binary(min_size=1, max_size=8))
     (tmp_path / "checkpoint.msgpack").write_bytes(content)
     try:
-        state = read_checkpoint(tmp_path / "checkpoint.msgpack", student)
+        state = read_checkpoint(tmp_path / "checkpoint.msgpack", student, {})
     except DistillationError as error:
         assert error.code == "TD303"  # noqa: PT017
     else:

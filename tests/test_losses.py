@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from thinc.api import Linear, Logistic, Model, NumpyOps, Softmax, chain, fix_random_seed, softmax_activation
 
 from spacy_tinydistill.components.base import choose_rule, output_activation, to_output_gradient
-from spacy_tinydistill.losses import soft_binary_cross_entropy, soft_cross_entropy
+from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.losses import (
+    attention_error,
+    map_layers,
+    mean_squared_error,
+    soft_binary_cross_entropy,
+    soft_cross_entropy,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 temperatures = st.floats(0.5, 8.0)
@@ -71,6 +78,94 @@ def test_finite_at_the_ends(kind, temperature):
     assert numpy.isfinite(loss)
     assert loss > 0
     assert gradient[0, 0] > 0 > gradient[1, 0]
+
+
+def plain_mean_squared_error(student, teacher):
+    loss = 0.0
+    for ours, theirs in zip(student, teacher, strict=True):
+        squares = [(float(a) - float(b)) ** 2 for a, b in zip(ours, theirs, strict=True)]
+        loss += sum(squares) / len(squares)
+    return loss
+
+
+def plain_attention_error(student, teacher, lengths):
+    """Eq. 7 for each sequence without its padding, times its pieces."""
+    loss = 0.0
+    for ours, theirs, length in zip(student, teacher, lengths, strict=True):
+        heads = []
+        for a, b in zip(ours, theirs, strict=True):
+            squares = [(float(a[i, j]) - float(b[i, j])) ** 2 for i in range(length) for j in range(length)]
+            heads.append(sum(squares) / max(len(squares), 1))
+        loss += length * sum(heads) / len(heads)
+    return loss
+
+
+def check_numerically(gradient, values, loss_of):
+    step = 1e-5
+    for index in numpy.ndindex(*values.shape):
+        losses = []
+        for sign in (1, -1):
+            moved = values.copy()
+            moved[index] += sign * step
+            losses.append(loss_of(moved))
+        assert gradient[index] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-4, abs=1e-6)
+
+
+@given(seed=seeds, rows=st.integers(1, 4), width=st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_vectors(seed, rows, width):
+    numbers = numpy.random.default_rng(seed)
+    student, teacher = numbers.normal(size=(2, rows, width))
+    gradient, loss = mean_squared_error(student, teacher)
+    assert loss == pytest.approx(plain_mean_squared_error(student, teacher))
+    check_numerically(gradient, student, lambda moved: mean_squared_error(moved, teacher)[1])
+    narrow = mean_squared_error(student.astype("float32"), teacher.astype("float32"))
+    assert narrow[0].dtype == numpy.float32
+    assert narrow[1] == pytest.approx(loss, rel=1e-4)
+
+
+@given(seed=seeds, heads=st.integers(1, 3), lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_attention(seed, heads, lengths):
+    numbers = numpy.random.default_rng(seed)
+    # One column of padding more than there has to be.
+    n_pieces = max(lengths) + 1
+    student, teacher = numbers.normal(size=(2, len(lengths), heads, n_pieces, n_pieces))
+    gradient, loss = attention_error(student, teacher, lengths)
+    assert loss == pytest.approx(plain_attention_error(student, teacher, lengths))
+    check_numerically(gradient, student, lambda moved: attention_error(moved, teacher, lengths)[1])
+    for one, length in enumerate(lengths):
+        student[one, :, length:], teacher[one, :, :, length:] = -numpy.inf, numpy.nan
+    masked = attention_error(student.astype("float32"), teacher.astype("float32"), lengths)
+    assert masked[0].dtype == numpy.float32
+    numpy.testing.assert_allclose(masked[0], gradient, rtol=1e-4, atol=1e-6)
+    assert masked[1] == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "n_student", "n_teacher", "expected"),
+    [
+        # The paper's own: 4 layers from BERT-base's 12.
+        ("uniform", 4, 12, [3, 6, 9, 12]),
+        ("last", 4, 12, [9, 10, 11, 12]),
+        ("uniform", 4, 6, [1, 3, 4, 6]),
+        ("uniform", 2, 2, [1, 2]),
+        ("last", 3, 3, [1, 2, 3]),
+        ([12, 1, 1], 3, 12, [12, 1, 1]),
+    ],
+)
+def test_layer_maps(mapping, n_student, n_teacher, expected):
+    assert map_layers(mapping, n_student, n_teacher) == expected
+
+
+@pytest.mark.parametrize(
+    ("mapping", "n_student", "n_teacher"),
+    [("first", 2, 4), ("uniform", 5, 4), ("last", 5, 4), ([1], 2, 4), ([0, 1], 2, 4), ([1, 5], 2, 4)],
+)
+def test_layer_maps_that_do_not_fit(mapping, n_student, n_teacher):
+    with pytest.raises(DistillationError) as caught:
+        map_layers(mapping, n_student, n_teacher)
+    assert caught.value.code == "TD213"
 
 
 OUTPUT_LAYERS = {

@@ -16,8 +16,11 @@ from thinc.api import fix_random_seed
 from thinc.util import has_cupy_gpu
 
 from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.schemas import read_distillation_config
+from spacy_tinydistill.student.pieces import Pieces, copy_pieces, teacher_pieces_callback
 from spacy_tinydistill.student.pipeline import plan_lessons
+from spacy_tinydistill.teacher.encoder import token_layers
 from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast
 from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.teacher.targets import Record
@@ -139,6 +142,74 @@ def test_what_is_recorded(transformer_teacher, texts):
                 assert array.dtype == (numpy.uint16 if key == "labels" else numpy.float16)
                 if key != "labels":
                     numpy.testing.assert_allclose(array, alone[name][key], atol=0.01)
+
+
+def test_hidden_states_are_recorded(transformer_teacher, texts):
+    """Each chosen layer, by token; the other pipes say what they say without, and the teacher stays as it is."""
+    encoder = transformer_teacher.get_pipe("transformer")
+    student = initialized_student(transformer_teacher, HEADS)
+    config = make_config(transformer_teacher, HEADS)
+    plan = plan_lessons(student, transformer_teacher, read_distillation_config(config.interpolate()))
+    config["distillation"]["teaching"] = {
+        "tok2vec": {"@teaching_rules": "spacy-tinydistill.HiddenStates.v1", "layers": [0, 1, -1]}
+    }
+    with_hidden = plan_lessons(student, transformer_teacher, read_distillation_config(config.interpolate()))
+    # The only encoder that the teacher has goes by another name.
+    assert with_hidden["tok2vec"][0] == "transformer"
+    docs = [student.make_doc(text) for text in [*texts[:3], " ".join(texts[3:15]), "🎷 \n\n 🥁"]]
+    records = [Record.from_doc(doc) for doc in docs]
+    before = transformer_teacher.to_bytes()
+    rule = with_hidden["tok2vec"][1]
+    assert rule.describe(encoder) == {"layers": [0, 1, -1], "width": WIDTH}
+    said = list(ask(transformer_teacher, records, with_hidden))
+    assert transformer_teacher.to_bytes() == before
+    for doc, alone, both in zip(docs, ask(transformer_teacher, records, plan), said, strict=True):
+        assert both.keys() == alone.keys() | {"tok2vec"}
+        for name, arrays in alone.items():
+            for key, array in arrays.items():
+                numpy.testing.assert_array_equal(both[name][key], array)
+        vectors = both["tok2vec"]["vectors"]
+        assert vectors.dtype == numpy.float16
+        assert vectors.shape == (len(doc), 3, WIDTH)
+        # Three layers, and what other pipes read is the last.
+        assert abs(vectors[:, 0] - vectors[:, 1]).max() > 0.01 < abs(vectors[:, 1] - vectors[:, 2]).max()
+        (encoded,) = encoder.pipe([transformer_teacher.make_doc(doc.text)])
+        last = token_layers(encoded, encoder)
+        assert len(last) == 1
+        numpy.testing.assert_allclose(vectors[:, 2], last[-1], atol=0.003)
+
+
+def test_pieces_are_those_of_the_teacher(spacy_transformers_teacher, tmp_path):
+    tokenizer = spacy_transformers_teacher.get_pipe("transformer").model.tokenizer
+    pieces = copy_pieces(spacy_transformers_teacher)
+    for word in ("Anna", "drum!", "tuned"):
+        assert pieces.cut([word]) == [tokenizer(word, add_special_tokens=False)["input_ids"]]
+    spacy_transformers_teacher.to_disk(tmp_path)
+    fill = teacher_pieces_callback(str(tmp_path))
+
+    def student_with(vocab_size):
+        student = spacy.blank("en")
+        architecture = {"@architectures": "spacy-tinydistill.TinyTransformer.v1", "vocab_size": vocab_size}
+        student.add_pipe("tok2vec", config={"model": architecture})
+        return student
+
+    student = student_with(len(pieces))
+    fill(student)
+    attrs = student.get_pipe("tok2vec").model.attrs
+    assert attrs["pieces"].json == pieces.json
+    # What has pieces, as from an earlier student, keeps them.
+    attrs["pieces"] = Pieces("{}")
+    fill(student)
+    assert attrs["pieces"].json == "{}"
+    with pytest.raises(DistillationError) as caught:
+        fill(student_with(len(pieces) - 1))
+    assert caught.value.code == "TD218"
+
+
+def test_pieces_that_nobody_can_take_over(curated_teacher):
+    with pytest.raises(DistillationError) as caught:
+        copy_pieces(curated_teacher)
+    assert caught.value.code == "TD215"
 
 
 def test_bfloat16(transformer_teacher, texts):

@@ -13,8 +13,8 @@ from spacy_tinydistill.student.vectors import (
     encoder_name,
     frequent_words,
     principal_components,
-    token_vectors,
 )
+from spacy_tinydistill.teacher.encoder import token_layers
 
 TEXTS = ["The cat sat on the mat.", "A dog and the cat ran.", "Cats, dogs and mats!"]
 WORDS = ["cat", "dog", "mat", "sat", "the", "ran", "on", "a", "and", ".", "house", "tree"]
@@ -64,9 +64,10 @@ def test_limit_and_scale(transformer_teacher):
 
 
 def test_pieces_of_a_token_are_averaged(transformer_teacher):
-    doc = next(transformer_teacher.get_pipe("transformer").pipe([Doc(transformer_teacher.vocab, ["cats", "on"])]))
+    encoder = transformer_teacher.get_pipe("transformer")
+    doc = next(encoder.pipe([Doc(transformer_teacher.vocab, ["cats", "on"])]))
     hidden = doc._.trf_data.model_output.last_hidden_state[0]  # [CLS] cat ##s on [SEP]
-    np.testing.assert_allclose(token_vectors(doc), [hidden[1:3].mean(axis=0), hidden[3]], rtol=1e-5)
+    np.testing.assert_allclose(token_layers(doc, encoder)[-1], [hidden[1:3].mean(axis=0), hidden[3]], rtol=1e-5)
 
 
 def test_student_reads_the_vectors(tok2vec_teacher, tmp_path):
@@ -102,7 +103,7 @@ def test_curated_transformers_output():
     doc = Doc(spacy.blank("en").vocab, ["cats", "", "on"][::2])
     pieces = Ragged(np.arange(6, dtype="f").reshape(3, 2), np.array([2, 1], dtype="i"))
     doc._.trf_data = output.DocTransformerOutput(all_outputs=[pieces], last_layer_only=True)
-    np.testing.assert_array_equal(token_vectors(doc), [[1, 2], [4, 5]])
+    np.testing.assert_array_equal(token_layers(doc, None)[-1], [[1, 2], [4, 5]])
 
 
 def test_transformer_before_tok2vec(transformer_teacher, tok2vec_teacher):

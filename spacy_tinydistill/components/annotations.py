@@ -21,7 +21,7 @@ from spacy.training import Example
 
 from ..teacher.targets import Arrays, annotated_bytes
 from ..teacher.wrapped import has_answered
-from .base import Lesson, Reads, TeachingRule
+from .base import Lesson, Reads, TeachingRule, is_encoder
 
 # What spaCy's pipes learn of tokens. The first kind that a pipe is of counts.
 TOKEN_ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -93,7 +93,7 @@ def read_annotated(arrays: Arrays, student: Any) -> Doc:
 
 
 def speaks_of(doc: Doc, pipe: Any) -> bool:
-    """Whether a Doc has any annotation of the kind that a pipe learns; of a pipe of another making, true.
+    """Whether a Doc has any annotation of the kind that a pipe learns: of an encoder none, of an unknown pipe true.
 
     spaCy's own losses know missing values of tokens and of categories that do not exclude each other. In all else they
     take what is missing for a "no".
@@ -102,6 +102,8 @@ def speaks_of(doc: Doc, pipe: Any) -> bool:
         doc: The Doc, annotated.
         pipe: A student's pipe.
     """
+    if is_encoder(pipe):
+        return False
     if isinstance(pipe, TextCategorizer):
         return any(label in doc.cats for label in pipe.labels)
     if isinstance(pipe, SpanCategorizer):

@@ -6,6 +6,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from inspect import signature
 from typing import Any, ClassVar
@@ -40,9 +41,15 @@ class Reads(Enum):
 class Lesson(ABC):
     """A teaching rule at work: one student pipe and what is needed of its teacher."""
 
+    # Weights that help to learn and are no part of the student, such as a projection to the teacher's width. They are
+    # trained with it and kept in the checkpoint.
+    model: Model | None = None
+
     @abstractmethod
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Run the student pipe forward, compare, and add to its gradients. Does not change weights.
+
+        An encoder that other pipes listen to has run forward, and its lesson comes after theirs: it listens too.
 
         Args:
             docs: The batch, none of them without tokens.
@@ -52,6 +59,16 @@ class Lesson(ABC):
         Returns:
             The loss, summed over the batch.
         """
+
+    def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:
+        """Run the student pipe without learning, and compare.
+
+        Asked of encoders alone, which annotate nothing that spaCy's scorers could judge.
+
+        Returns:
+            The higher the better, summed over the batch: by itself 0, which tells no student from another.
+        """
+        return 0.0
 
 
 class TeachingRule(ABC):
@@ -63,6 +80,14 @@ class TeachingRule(ABC):
     @abstractmethod
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Whether this rule can teach this student pipe from this teacher pipe."""
+
+    def fit_to(self, student: Any) -> "TeachingRule":
+        """Make the rule for this student pipe, not initialized, where it matters to what is recorded; else the same."""
+        return self
+
+    def asking(self, teacher: Any) -> AbstractContextManager[None]:
+        """What must be otherwise in the teacher's pipe while it is asked, and only then; nothing for most rules."""
+        return nullcontext()
 
     @abstractmethod
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
@@ -116,6 +141,11 @@ class TeachingRule(ABC):
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
     """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
     return nlp.pipeline
+
+
+def is_encoder(pipe: Any) -> bool:
+    """Whether a pipe hands its vectors to others, which listen to it."""
+    return hasattr(pipe, "listeners")
 
 
 def choose_rule(student: Any, teacher: Any) -> TeachingRule:

@@ -1,11 +1,16 @@
 """What a student's meta.json says of its origin."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from spacy.language import Language
+from spacy.util import get_minor_version_range
+from thinc.api import Model
 
+from ..components.base import pipes_of
 from ..teacher.profile import TeacherProfile
+from .transformer import NAME
 
 # What a teacher declares about itself that its student must pass on.
 INHERITED = ("author", "email", "url", "license", "sources")
@@ -20,6 +25,8 @@ def add_origin(
 ) -> None:
     """Write into the student's meta what it comes from, under "distillation", and the licence of each teacher.
 
+    Also, for `spacy package`, what a student needs beside spaCy: nothing, unless it is a transformer.
+
     Args:
         student: Changed in place; what its own meta already declares is kept. Its own scores are in "performance".
         teachers: The teachers; the first is "teacher", and all of several are "teachers".
@@ -27,6 +34,11 @@ def add_origin(
         scores: The first one's scores on the data on which the student is scored; empty where not known.
         texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
     """
+    models = [pipe.model for _, pipe in pipes_of(student) if isinstance(getattr(pipe, "model", None), Model)]
+    if any(node.name == NAME for model in models for node in model.walk()):
+        # spaCy would find that our architecture is in the config, and name the library without the extra.
+        ours = f"spacy-tinydistill[tiny-transformer]{get_minor_version_range(version('spacy-tinydistill'))}"
+        student.meta["requirements"] = list(dict.fromkeys([*student.meta.get("requirements", []), ours]))
     for key in INHERITED:
         declared = [teacher.meta[key] for teacher in teachers if teacher.meta.get(key)]
         if declared and not student.meta.get(key):

@@ -15,7 +15,7 @@ from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
 from ..components.annotations import Annotations
-from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, pipes_of
+from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
 from ..schemas import DistillationConfig, reason_of
 from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
@@ -41,6 +41,8 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     try:
         fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
+    except DistillationError:
+        raise
     except ConfigValidationError as error:
         raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
@@ -55,15 +57,18 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
 
     A student pipe learns from the teacher's pipe that `student_to_teacher` names, else from that of its own name. Where
     the teacher's pipe is not trainable and of the student pipe's own kind, there is nothing to learn: it is carried
-    over by `initialize_student`.
+    over by `initialize_student`. An encoder learns through the pipes that read it, and by itself only where a rule for
+    it is in `teaching`; then also from a teacher's only encoder, whatever its name.
 
     Raises:
         DistillationError: TD205, TD206, TD207 or TD208: see the messages.
     """
     _check_names(student, settings)
     plan: Plan = {}
-    for name, pipe in _learning_pipes(student):
-        source = settings.student_to_teacher.get(name, name)
+    encoders = [name for name, pipe in pipes_of(teacher) if is_encoder(pipe)]
+    for name, pipe in _learning_pipes(student, settings):
+        namesake = encoders[0] if is_encoder(pipe) and name not in teacher.pipe_names and len(encoders) == 1 else name
+        source = settings.student_to_teacher.get(name, namesake)
         if source not in teacher.pipe_names:
             pipes = ", ".join(teacher.pipe_names) or "none"
             whose = f"{teacher.lang}_{teacher.meta['name']}"
@@ -74,7 +79,7 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
             raise DistillationError(
                 "TD207", pipe=name, student=type(pipe).__name__, teacher=type(teacher_pipe).__name__
             )
-        plan[name] = (source, rule)
+        plan[name] = (source, rule.fit_to(pipe))
     if not plan:
         raise DistillationError(
             "TD206", teacher=", ".join(teacher.pipe_names) or "none", student=", ".join(student.pipe_names) or "none"
@@ -96,7 +101,7 @@ def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], se
     """
     _check_names(student, settings)
     plan: Plan = {}
-    for name, pipe in _learning_pipes(student):
+    for name, pipe in _learning_pipes(student, settings):
         if name not in recorded:
             raise DistillationError("TD610", pipe=name, pipes=", ".join(recorded))
         lesson = recorded[name]
@@ -110,7 +115,7 @@ def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], se
         for what, value in asked.items():
             if value != found[what]:
                 raise DistillationError("TD611", pipe=name, what=what, found=found[what], expected=value)
-        plan[name] = (lesson.teacher_pipe, rule)
+        plan[name] = (lesson.teacher_pipe, rule.fit_to(pipe))
     if not plan:
         raise DistillationError("TD206", teacher=", ".join(recorded), student=", ".join(student.pipe_names) or "none")
     return plan
@@ -148,8 +153,15 @@ def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> 
     )
 
 
+def encodes_only(student: Language, plan: Plan) -> bool:
+    """Whether all that is taught are encoders, which annotate nothing."""
+    return all(is_encoder(student.get_pipe(name)) for name in plan)
+
+
 def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> None:
     """Give the student its labels, its first weights, and the teacher's rules.
+
+    What comes from `[components.PIPE] source` has labels and weights, and keeps them, as in `spacy train`.
 
     Args:
         student: From `make_student`; changed in place.
@@ -161,7 +173,10 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
     frozen = student.config["training"]["frozen_components"]
     configured = student.config["initialize"]["components"]
     original = copy_config(configured)
-    with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen]):
+    # Where spaCy notes which pipes of a config have a source; the config that it keeps says what these are made of.
+    sourced = list(student.meta.pop("_sourced_vectors_hashes", {}))
+    student._link_components()
+    with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen, *sourced]):
         for name, (source, _) in plan.items():
             labels = _labels_of(student.get_pipe(name), teacher.pipes[source])
             if labels is not None and "labels" not in configured.get(name, {}):
@@ -173,6 +188,8 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         try:
             fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
             student.initialize(lambda: examples)
+        except DistillationError:
+            raise
         except ConfigValidationError as error:
             raise DistillationError("TD210", reason=reason_of(error)) from None
         except (ValueError, OSError) as error:
@@ -259,11 +276,11 @@ def _check_names(student: Language, settings: DistillationConfig) -> None:
                 raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
 
 
-def _learning_pipes(student: Language) -> Iterator[tuple[str, Any]]:
+def _learning_pipes(student: Language, settings: DistillationConfig) -> Iterator[tuple[str, Any]]:
     frozen = student.config["training"]["frozen_components"]
     for name, pipe in pipes_of(student):
-        learns = isinstance(pipe, TrainablePipe) and pipe.is_trainable and not hasattr(pipe, "listeners")
-        if learns and name not in frozen:
+        is_taught = not is_encoder(pipe) or name in settings.teaching
+        if isinstance(pipe, TrainablePipe) and pipe.is_trainable and is_taught and name not in frozen:
             yield name, pipe
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import spacy
-from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
@@ -23,8 +22,7 @@ from spacy.vectors import Vectors
 from tqdm import tqdm
 
 from ..errors import DistillationError
-
-Floats = NDArray[np.float32]
+from ..teacher.encoder import Floats, token_layers
 
 # The factories whose pipes turn a Doc into token vectors that other pipes read.
 ENCODERS = ("transformer", "curated_transformer", "tok2vec")
@@ -131,37 +129,9 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
     docs = (Doc(teacher.vocab, words=[word]) for word in words)
     pipe: Any = teacher.get_pipe(encoder)
     encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
-    rows = [token_vectors(doc)[0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
+    rows = [token_layers(doc, pipe)[-1][0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
     hidden = np.stack(rows)
     return hidden / np.maximum(np.linalg.norm(hidden, axis=1, keepdims=True), np.finfo("f").tiny)
-
-
-def token_vectors(doc: Doc) -> Floats:
-    """Read what an encoder left on a Doc, the pieces of each token averaged; zeros for a token without pieces.
-
-    Returns:
-        The last hidden layer, float32: (tokens, hidden).
-    """
-    output: Any = doc._.trf_data if doc.has_extension("trf_data") else None
-    if hasattr(output, "align"):  # spacy-transformers: pieces, and where each token's are
-        state = output.model_output.last_hidden_state
-        pieces = state.reshape(-1, state.shape[-1])[output.align.dataXd.ravel()]
-        lengths = output.align.lengths
-    elif hasattr(output, "last_hidden_layer_state"):  # spacy-curated-transformers: pieces in the tokens' order
-        pieces, lengths = output.last_hidden_layer_state.dataXd, output.last_hidden_layer_state.lengths
-    else:  # Tok2Vec: a vector a token
-        pieces, lengths = doc.tensor, np.ones(len(doc), dtype="i")
-    pieces, lengths = to_numpy(pieces), to_numpy(lengths)
-    if pieces.ndim != 2 or len(lengths) != len(doc):
-        raise DistillationError("TD523", text=doc.text)
-    sums = np.zeros((len(doc), pieces.shape[1]), dtype="f")
-    np.add.at(sums, np.repeat(np.arange(len(doc)), lengths), pieces)
-    return sums / np.maximum(lengths, 1)[:, None]
-
-
-def to_numpy(array: Any) -> Any:
-    """Copy an array from the GPU, if it is there."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 def principal_components(vectors: Floats, width: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from spacy.util import minibatch
 from thinc.api import NumpyOps, get_current_ops
 
 from ..components.annotations import harden_all
-from ..components.base import Reads, TeachingRule, pipes_of
+from ..components.base import Reads, TeachingRule, is_encoder, pipes_of
 from ..device import fast_matrices
 from ..errors import DistillationError
 from .precision import fastest_precision
@@ -127,7 +128,9 @@ def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[
     pipes = _needed_pipes(teacher, rules)
     for window in _windows(records):
         said: dict[int, Targets] = {}
-        with fastest_precision(teacher), fast_matrices(teacher), answers_kept(teacher):
+        with fastest_precision(teacher), fast_matrices(teacher), answers_kept(teacher), ExitStack() as stack:
+            for name, rule in rules.values():
+                stack.enter_context(rule.asking(teacher.get_pipe(name)))
             for indices in _batches([len(item) for item in window], teacher.batch_size):
                 docs = [window[i].make_doc(teacher.vocab) for i in indices]
                 said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
@@ -205,7 +208,7 @@ def _needed_pipes(teacher: Language, rules: Rules) -> list[tuple[str, Any, bool]
     needed = []
     for name, pipe in pipes_of(teacher)[: last_taught + 1]:
         # Vectors come from pipes that others listen to; a pipe that we know nothing of might do anything.
-        only_annotates = type(pipe).__module__.startswith("spacy.") and not hasattr(pipe, "listeners")
+        only_annotates = type(pipe).__module__.startswith("spacy.") and not is_encoder(pipe)
         must_write = position[name] <= last_read or not only_annotates
         if must_write or name in taught:
             needed.append((name, pipe, must_write))

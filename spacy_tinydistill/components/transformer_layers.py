@@ -1,0 +1,285 @@
+"""Transformers: a student's layers come to hold what is in its teacher's, and attend to what these attend to."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy
+from spacy.pipeline.tok2vec import Tok2Vec, Tok2VecListener
+from spacy.tokens import Doc
+from thinc.api import Linear, Model, noop, set_dropout_rate
+
+from ..errors import DistillationError
+from ..losses import attention_error, map_layers, mean_squared_error
+from ..student.pieces import pieces_of
+from ..student.transformer import Watch, find_transformer
+from ..teacher.encoder import all_layers, attention, piece_attention, token_layers
+from ..teacher.targets import Arrays
+from .base import Lesson, Reads, TeachingRule, is_encoder
+
+
+def transformer_layers(
+    layers: str | Sequence[int] = "uniform",
+    embeddings_weight: float = 1.0,
+    hidden_weight: float = 1.0,
+    attention_weight: float = 1.0,
+) -> "TransformerLayers":
+    """Make the rule `spacy-tinydistill.TransformerLayers.v1`.
+
+    A weight of 0 leaves its part out, and nothing is recorded for it. Attention takes most room by far: for a text of l
+    pieces two bytes for each layer of the student, each head and each of l * l pairs.
+
+    Args:
+        layers: From which of the teacher's layers each of the student's learns: "uniform", "last", or a list that
+            names one for each, counted from 1.
+        embeddings_weight: Of the embeddings' loss; those of the pipes that read the encoder have weight 1.
+        hidden_weight: Of the hidden states'.
+        attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
+    """
+    return TransformerLayers(
+        layers=layers,
+        embeddings_weight=embeddings_weight,
+        hidden_weight=hidden_weight,
+        attention_weight=attention_weight,
+    )
+
+
+class TransformerLayers(TeachingRule):
+    """The layer-to-layer losses of TinyBERT (Jiao et al., arXiv 1909.10351, eq. 7-9), for a `TinyTransformer.v1`.
+
+    Embeddings and hidden states are compared token by token: teacher and student may cut words into other pieces, and
+    both sides' vectors are pooled from them. Where the widths differ, the student's go through W_e and W_h, learned
+    linear layers that belong to the lesson. Attention goes from piece to piece, so it needs the same pieces: a Doc that
+    the two cut otherwise, such as at an apostrophe, or that one of them reads in several windows, teaches the rest.
+    """
+
+    reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
+
+    def __init__(
+        self,
+        *,
+        layers: str | Sequence[int],
+        embeddings_weight: float,
+        hidden_weight: float,
+        attention_weight: float,
+        n_layers: int = 0,
+    ) -> None:
+        self.layers = layers if isinstance(layers, str) else list(layers)
+        self.embeddings_weight = embeddings_weight
+        self.hidden_weight = hidden_weight
+        self.attention_weight = attention_weight
+        self.n_layers = n_layers  # Of the student
+
+    def accepts(self, student: Any, teacher: Any) -> bool:
+        """The student's pipe is an encoder with a `TinyTransformer.v1`, the teacher's is one that other pipes read."""
+        return isinstance(student, Tok2Vec) and find_transformer(student.model) is not None and is_encoder(teacher)
+
+    def fit_to(self, student: Any) -> "TransformerLayers":
+        """Take down how many layers the student has, on which it depends which of the teacher's are recorded."""
+        settings = {key: value for key, value in vars(self).items() if key != "n_layers"}
+        return TransformerLayers(**settings, n_layers=len(_bert_of(student).layers))
+
+    def asking(self, teacher: Any) -> AbstractContextManager[None]:
+        """All layers are handed out, where they are usually dropped, and attention, if it is to be learned."""
+        stack: Any = ExitStack()
+        stack.enter_context(all_layers(teacher))
+        if self.attention_weight:
+            stack.enter_context(attention(teacher))
+        return stack
+
+    def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
+        """Record what the weights ask for of the chosen layers.
+
+        `vectors`, float16, shape (tokens, layers, width), the embeddings first; `attention`, float16, shape (layers,
+        heads, pieces, pieces), before the softmax, each row with a mean of 0, and `pieces`, int32, their numbers:
+        these two of Docs that went through in one window.
+        """
+        return [self._record(teacher, doc) for doc in docs]
+
+    def describe(self, teacher: Any) -> dict[str, Any]:
+        """Name the layers and what is to be known of them, which is found out on one word.
+
+        Raises:
+            DistillationError: TD213, the layers do not fit; TD219, the teacher shows no attention or no pieces.
+        """
+        with self.asking(teacher):
+            (doc,) = teacher.pipe([Doc(teacher.vocab, words=["a"])])
+        found = token_layers(doc, teacher)
+        mapping = map_layers(self.layers, self.n_layers, len(found) - 1)
+        shown = piece_attention(doc) if self.attention_weight else None
+        pieces = pieces_of(teacher) if shown else None
+        if self.attention_weight and (not shown or not pieces):
+            raise DistillationError(
+                "TD219", pipe=teacher.name, found="a teacher that shows neither, or pieces that are no WordPiece",
+                expected="a transformer of spacy-transformers with a fast WordPiece tokenizer",
+            )  # fmt: skip
+        return {
+            "n_layers": len(found) - 1,
+            "layers": mapping,
+            "recorded": self._recorded,
+            "width": found[0].shape[1],
+            "heads": len(shown[1][0]) if shown else 0,
+            "pieces": pieces.fingerprint if pieces else None,
+        }
+
+    def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "TransformerLayersLesson":
+        """Bind the rule to an encoder, whose layers are watched from now on.
+
+        Raises:
+            DistillationError: TD219, attention is to be learned, and pieces or heads differ; TD611, something else
+                was recorded.
+        """
+        mapping = map_layers(self.layers, self.n_layers, teacher["n_layers"])
+        for what, found, expected in (
+            ("choice of lessons", teacher["recorded"], self._recorded),
+            ("choice of layers", teacher["layers"], mapping),
+        ):
+            if found != expected:
+                raise DistillationError("TD611", pipe=name, what=what, found=found, expected=expected)
+        if self.attention_weight:
+            node: Any = find_transformer(student.model)
+            if node.attrs["pieces"].fingerprint != teacher["pieces"]:
+                raise DistillationError(
+                    "TD219", pipe=name, found="a student with other pieces", expected="the teacher's"
+                )
+            heads = _bert_of(student).layers[0].n_heads
+            if heads != teacher["heads"]:
+                raise DistillationError(
+                    "TD219", pipe=name, found=f"a student with {heads} heads", expected=teacher["heads"]
+                )
+        return TransformerLayersLesson(self, student, name, teacher["width"])
+
+    @property
+    def _recorded(self) -> list[str]:
+        weights = {
+            "embeddings": self.embeddings_weight,
+            "hidden states": self.hidden_weight,
+            "attention": self.attention_weight,
+        }
+        return [name for name, weight in weights.items() if weight]
+
+    def _record(self, teacher: Any, doc: Doc) -> Arrays:
+        found = token_layers(doc, teacher)
+        mapping = map_layers(self.layers, self.n_layers, len(found) - 1)
+        chosen = [0] * bool(self.embeddings_weight) + mapping * bool(self.hidden_weight)
+        arrays = {}
+        if chosen:
+            arrays["vectors"] = numpy.stack([found[layer] for layer in chosen], axis=1).astype("float16")
+        shown = piece_attention(doc) if self.attention_weight else None
+        if shown:
+            pieces, scores = shown
+            # scores[0] is that of the first layer above the embeddings.
+            attention = numpy.stack([scores[layer - 1] for layer in mapping]).astype("float16")
+            arrays |= {"pieces": pieces, "attention": attention}
+        return arrays
+
+
+class TransformerLayersLesson(Lesson):
+    """`TransformerLayers` at work: to the encoder one more pipe that listens, which answers after all others."""
+
+    def __init__(self, rule: TransformerLayers, student: Any, name: str, width: int) -> None:
+        node: Any = find_transformer(student.model)
+        student_width = node.get_dim("nO")
+        self.name = f"{name} (layers)"
+        self.encoder = student.model
+        self.weight = rule.attention_weight
+        layers = list(range(1, rule.n_layers + 1))
+        embeddings, hidden = bool(rule.embeddings_weight), bool(rule.hidden_weight)
+        self.watch = Watch(node, [0] * embeddings + layers * hidden, layers * bool(rule.attention_weight))
+
+        def projection() -> Model:
+            return noop() if student_width == width else Linear(width, student_width).initialize()
+
+        # W_e, and one W_h for all layers
+        to_embeddings, to_hidden = projection(), projection()
+        self.compared = [(to_embeddings, rule.embeddings_weight)] * embeddings
+        self.compared += [(to_hidden, rule.hidden_weight)] * rule.n_layers * hidden
+        self.listener = Tok2VecListener(name, student.model.get_dim("nO"))
+        self.model: Model = noop(self.listener, to_embeddings, to_hidden)
+        student.find_listeners(self)
+
+    def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
+        """Learn the batch's layers; the encoder, which ran before, runs backwards when it has this answer."""
+        _, answer = self.listener.begin_update(docs)
+        loss = 0.0
+        for part, learn in [*self._compare_vectors(targets), *self._compare_attention(targets)]:
+            loss += part
+            learn()
+        answer([])
+        return loss
+
+    def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:
+        """Minus the loss."""
+        set_dropout_rate(self.encoder, 0.0)
+        # In training alone are layers shown. Nothing goes backwards.
+        self.encoder.begin_update(docs)
+        parts = [*self._compare_vectors(targets), *self._compare_attention(targets)]
+        return -sum(part for part, _ in parts)
+
+    def _compare_vectors(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Compare embeddings and hidden states.
+
+        Yields:
+            For each layer the loss, weighted, and a function that leaves its gradient with the encoder.
+        """
+        if not self.compared:
+            return
+        recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
+        teacher = self.model.ops.asarray3f(recorded)
+        for i, (projection, weight) in enumerate(self.compared):
+            projected, backprop = projection.begin_update(self.watch.vectors[i])
+            gradient, loss = mean_squared_error(projected, teacher[:, i])
+            yield weight * loss, partial(_leave, self.watch.d_vectors, backprop, weight * gradient)
+
+    def _compare_attention(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Compare attention; see `_compare_vectors`."""
+        ops: Any = self.model.ops
+        groups = [self._attention_of(group, targets) for group in _groups(self.watch.windows)] if self.weight else []
+        for layer, scores in enumerate(self.watch.scores):
+            gradients, loss = [], 0.0
+            for group, (teacher, lengths) in zip(scores, groups, strict=True):
+                # As the teacher's: what is the same for a whole row does not change the softmax.
+                centred = group - ops.xp.mean(group, axis=3, keepdims=True)
+                gradient, part = attention_error(centred, ops.asarray4f(teacher[layer]), lengths)
+                # Its rows have a mean of 0 already, so it is that of the scores too.
+                gradients.append(self.weight * gradient)
+                loss += self.weight * part
+            yield loss, partial(self.watch.d_scores.append, gradients)
+
+    def _attention_of(
+        self, group: list[tuple[int, Any]], targets: Sequence[Arrays]
+    ) -> tuple[list[numpy.ndarray], list[int]]:
+        """Gather what the teacher's attention is in sequences of equal length, where it is of the same pieces.
+
+        Returns:
+            For each layer its scores, float32, shape (sequences, heads, pieces, pieces), and for each sequence its
+            length, 0 where there is nothing to learn.
+        """
+        n_heads, length = self.watch.scores[0][0].shape[1], len(group[0][1])
+        found = numpy.zeros((len(self.watch.scores), len(group), n_heads, length, length), dtype="float32")
+        lengths = [0] * len(group)
+        for i, (doc, pieces) in enumerate(group):
+            arrays = targets[doc] if doc >= 0 else {}
+            if "pieces" in arrays and numpy.array_equal(arrays["pieces"], pieces):
+                found[:, i] = arrays["attention"]
+                lengths[i] = length
+        return list(found), lengths
+
+
+def _leave(gradients: list[Any], backprop: Callable[[Any], Any], gradient: Any) -> None:
+    gradients.append(backprop(gradient))
+
+
+def _groups(windows: Any) -> Iterator[list[tuple[int, Any]]]:
+    """For each group of sequences of equal length: which Doc each of them is, and its pieces."""
+    docs = iter(windows.docs)
+    for chunk in windows.chunks:
+        sequences = chunk.sequences()
+        for count, _ in chunk.groups:
+            yield [(next(docs), next(sequences)) for _ in range(count)]
+
+
+def _bert_of(student: Any) -> Any:
+    node: Any = find_transformer(student.model)
+    return node.shims[0]._model

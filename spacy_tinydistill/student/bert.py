@@ -1,0 +1,111 @@
+"""A small BERT (Devlin et al., arXiv 1810.04805) in PyTorch that spends no time on padding.
+
+Pieces of all sequences are rows of one matrix, so that all layers but attention see nothing else. Attention goes by
+sequences of equal length at a time.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of pieces, those of equal length one after another."""
+
+    ids: Tensor  # shape (pieces,)
+    positions: Tensor  # Of each piece in its sequence, shape (pieces,)
+    groups: list[tuple[int, int]]  # How many sequences of which length follow each other
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the layers make of sequences."""
+
+    vectors: list[Tensor]  # Of the pieces, of the embeddings and then of each layer, shape (pieces, width)
+    # By layer, counted from 1, and by group: attention before the softmax, shape (sequences, heads, pieces, pieces)
+    scores: dict[int, list[Tensor]]
+
+
+class Bert(nn.Module):
+    """Embeddings and layers, normalized after each block as in BERT."""
+
+    def __init__(
+        self, *, n_layers: int, width: int, n_heads: int, intermediate_width: int, n_pieces: int, max_length: int
+    ) -> None:
+        super().__init__()
+        self.pieces = nn.Embedding(n_pieces, width)
+        self.positions = nn.Embedding(max_length, width)
+        self.norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(Layer(width, n_heads, intermediate_width) for _ in range(n_layers))
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Draw the weights that BERT begins with: a normal distribution of standard deviation 0.02."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+
+    def forward(self, sequences: Sequences, dropout: float, scored: Collection[int] = ()) -> Encoded:
+        """Encode pieces.
+
+        Args:
+            sequences: The pieces.
+            dropout: The rate, in training.
+            scored: The layers of which the attention is to be shown, counted from 1. They take longer.
+        """
+        dropout = dropout if self.training else 0.0
+        hidden = self.norm(self.pieces(sequences.ids) + self.positions(sequences.positions))
+        hidden = F.dropout(hidden, dropout)
+        encoded = Encoded([hidden], {})
+        for number, layer in enumerate(self.layers, start=1):
+            scores: list[Tensor] | None = encoded.scores.setdefault(number, []) if number in scored else None
+            hidden = layer(hidden, sequences.groups, dropout, scores)
+            encoded.vectors.append(hidden)
+        return encoded
+
+
+class Layer(nn.Module):
+    """Attention and two dense layers."""
+
+    def __init__(self, width: int, n_heads: int, intermediate_width: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attended = nn.Linear(width, width)
+        self.attended_norm = nn.LayerNorm(width)
+        self.intermediate = nn.Linear(width, intermediate_width)
+        self.output = nn.Linear(intermediate_width, width)
+        self.output_norm = nn.LayerNorm(width)
+
+    def forward(
+        self, hidden: Tensor, groups: list[tuple[int, int]], dropout: float, scores: list[Tensor] | None
+    ) -> Tensor:
+        """Apply the layer to pieces, shape (pieces, width), and add its attention to `scores`, if that is a list."""
+        attended = self.attended(self._attend(self.query_key_value(hidden), groups, dropout, scores))
+        hidden = self.attended_norm(hidden + F.dropout(attended, dropout))
+        output = self.output(F.gelu(self.intermediate(hidden)))
+        return self.output_norm(hidden + F.dropout(output, dropout))
+
+    def _attend(
+        self, rows: Tensor, groups: list[tuple[int, int]], dropout: float, scores: list[Tensor] | None
+    ) -> Tensor:
+        found = []
+        for part, (count, length) in zip(rows.split([count * length for count, length in groups]), groups, strict=True):
+            # (sequences, pieces, 3, heads, width of a head) -> three times (sequences, heads, pieces, width of a head)
+            query, key, value = part.view(count, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+            if scores is None:
+                attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+            else:
+                # The same, with what that function never shows.
+                scores.append(query @ key.transpose(2, 3) / query.shape[3] ** 0.5)
+                attended = F.dropout(scores[-1].softmax(dim=3), dropout) @ value
+            found.append(attended.transpose(1, 2).reshape(count * length, -1))
+        return torch.cat(found)

@@ -1,0 +1,301 @@
+"""`spacy-tinydistill.TinyTransformer.v1`: a small transformer wherever spaCy takes a `tok2vec`.
+
+It needs PyTorch, `tokenizers` and `safetensors`: the extra [tiny-transformer]. This module can be imported without.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import ArgsKwargs, Model, PyTorchShim, torch2xp, xp2torch
+from thinc.types import Floats2d, Floats4d
+
+from ..errors import DistillationError
+from .pieces import END, START, Pieces
+
+NAME = "tiny_transformer"
+
+# So many pieces at once stay in a CPU's caches, and a long Doc needs no more memory than a short one.
+CHUNK_PIECES = 4096
+
+# By how much of a window the next one overlaps it.
+OVERLAP = 0.25
+
+Ints = NDArray[numpy.int64]
+
+
+def tiny_transformer(
+    layers: int = 4,
+    width: int = 128,
+    heads: int = 4,
+    intermediate_width: int = 512,
+    vocab_size: int = 5000,
+    max_length: int = 128,
+) -> Model[list[Doc], list[Floats2d]]:
+    """Make the architecture `spacy-tinydistill.TinyTransformer.v1`, a BERT of any size.
+
+    Its pieces come from `[initialize.before_init]`, by `spacy-tinydistill.TrainPieces.v1` or
+    `spacy-tinydistill.TeacherPieces.v1`, and are saved with its weights.
+
+    Args:
+        layers: How many.
+        width: Of a token's vector.
+        heads: Of attention; the width is a multiple of it.
+        intermediate_width: Of the dense layer within each layer.
+        vocab_size: The most pieces.
+        max_length: The most pieces in a sequence, of which two are [CLS] and [SEP]. A longer Doc goes through in
+            windows that overlap.
+
+    Returns:
+        A model from Docs to token vectors, each the mean of those of its pieces, shape (tokens, width).
+
+    Raises:
+        DistillationError: TD214, PyTorch or another library is missing; TD216, heads or max_length do not fit.
+    """
+    try:
+        import safetensors.torch
+        import tokenizers  # noqa: F401
+
+        from .bert import Bert
+    except ImportError as error:
+        raise DistillationError("TD214", reason=error) from error
+    if width % heads or max_length < 3:
+        raise DistillationError("TD216", width=width, heads=heads, max_length=max_length)
+    bert = Bert(
+        n_layers=layers, width=width, n_heads=heads, intermediate_width=intermediate_width, n_pieces=vocab_size,
+        max_length=max_length,
+    )  # fmt: skip
+
+    def load(bert: Any, data: bytes, device: Any) -> Any:
+        bert.load_state_dict(safetensors.torch.load(data))
+        return bert.to(device)
+
+    shim = _Shim(bert, serialize_model=lambda bert: safetensors.torch.save(bert.state_dict()), deserialize_model=load)
+    return Model(
+        NAME,
+        _forward,
+        init=_initialize,
+        dims={"nO": width},
+        attrs={"pieces": Pieces(), "vocab_size": vocab_size, "max_length": max_length, "dropout_rate": 0.0},
+        shims=[shim],
+    )
+
+
+def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
+    if not model.attrs["pieces"]:
+        raise DistillationError("TD217")
+    model.shims[0]._model.reset()
+
+
+def find_transformer(model: Model) -> Model | None:
+    """Find the `TinyTransformer.v1` in a model; None where there is none."""
+    return next((node for node in model.walk() if node.name == NAME), None)
+
+
+class Watch:
+    """Shows a lesson a transformer's layers, batch by batch, and takes the gradients that the lesson leaves there.
+
+    The model fills it when it goes forward in training, and takes the gradients along when it goes backwards.
+    """
+
+    def __init__(self, model: Model, layers: Sequence[int], scored: Sequence[int]) -> None:
+        """Watch a model from now on.
+
+        Args:
+            model: From `find_transformer`. It has one watch at most.
+            layers: Those whose token vectors are shown: 0 is the embeddings, 1 the first layer.
+            scored: Those whose attention is shown, counted from 1.
+        """
+        self.layers = list(layers)
+        self.scored = list(scored)
+        shim: Any = model.shims[0]
+        shim.watch = self
+
+    def show(self, vectors: list[Floats2d], scores: list[list[Floats4d]], windows: "Windows") -> None:
+        """Put a new batch in the place of the one before.
+
+        Args:
+            vectors: Of the batch's tokens, for each of `layers`, shape (tokens, width).
+            scores: Attention before the softmax, for each of `scored` and for each group of sequences of equal length,
+                shape (sequences, heads, pieces, pieces).
+            windows: The sequences.
+        """
+        self.vectors = vectors
+        self.scores = scores
+        self.windows = windows
+        # To be filled by the lesson, in the same shapes; left empty, there are none.
+        self.d_vectors: list[Floats2d] = []
+        self.d_scores: list[list[Floats4d]] = []
+
+
+def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
+    ops: Any = model.ops
+    lengths = ops.asarray1i([len(doc) for doc in docs])
+    if not lengths.sum():
+        return [ops.alloc2f(0, model.get_dim("nO")) for _ in docs], lambda gradients: []
+    windows = cut_windows(docs, model.attrs["pieces"], model.attrs["max_length"])
+    shim: Any = model.shims[0]
+    watch: Watch | None = shim.watch if is_train else None
+    inputs = (shim.device, model.attrs["dropout_rate"], watch.scored if watch else [])
+    # One call for each chunk, whose pieces are pooled when all of them are there.
+    outputs = [shim(_to_torch(chunk, *inputs), is_train) for chunk in windows.chunks]
+    tokens, shares = ops.asarray1i(windows.tokens), ops.asarray1f(windows.shares)
+
+    def pool(layer: int) -> Floats2d:
+        hidden = ops.xp.concatenate([torch2xp(encoded.vectors[layer].detach()) for encoded, _ in outputs])
+        pooled = ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
+        ops.scatter_add(pooled, tokens[tokens >= 0], (hidden * shares[:, None])[tokens >= 0])
+        return pooled
+
+    if watch:
+        scores: Any = [
+            [torch2xp(group.detach()) for encoded, _ in outputs for group in encoded.scores[layer]]
+            for layer in watch.scored
+        ]
+        watch.show([pool(layer) for layer in watch.layers], scores, windows)
+
+    def backprop(gradients: list[Floats2d]) -> list[Doc]:
+        by_token = [(-1, ops.xp.concatenate(gradients))]
+        if watch:
+            by_token += zip(watch.layers, watch.d_vectors, strict=bool(watch.d_vectors))
+        # The pieces that belong to no token have no share.
+        by_piece = [(layer, flat[tokens] * shares[:, None]) for layer, flat in by_token]
+        start = group = 0
+        for (encoded, backprop_chunk), chunk in zip(outputs, windows.chunks, strict=True):
+            end, next_group = start + len(chunk.ids), group + len(chunk.groups)
+            flows = [(encoded.vectors[layer], rows[start:end]) for layer, rows in by_piece]
+            if watch and watch.d_scores:
+                for layer, found in zip(watch.scored, watch.d_scores, strict=True):
+                    flows += zip(encoded.scores[layer], found[group:next_group], strict=True)
+            gradient = tuple(xp2torch(array, device=shim.device) for _, array in flows)
+            backprop_chunk(ArgsKwargs(args=(tuple(to for to, _ in flows),), kwargs={"grad_tensors": gradient}))
+            start, group = end, next_group
+        return []
+
+    return ops.unflatten(pool(-1), lengths), backprop
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sequences of pieces that go through the transformer together; see `bert.Sequences`."""
+
+    ids: Ints
+    positions: Ints
+    groups: list[tuple[int, int]]
+
+    def sequences(self) -> Iterator[Ints]:
+        """Go through the pieces of one sequence after another."""
+        start = 0
+        for count, length in self.groups:
+            for _ in range(count):
+                yield self.ids[start : start + length]
+                start += length
+
+
+@dataclass(frozen=True)
+class Windows:
+    """All sequences of a batch, sorted by length."""
+
+    chunks: list[Chunk]
+    tokens: Ints  # To which of the batch's tokens each piece belongs; -1 for [CLS] and [SEP]
+    shares: NDArray[numpy.float32]  # What each piece counts of its token's mean; 0 for those
+    docs: list[int]  # Which of the batch's Docs each sequence is; -1 for a part of one
+
+
+def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows:
+    """Cut Docs into sequences of pieces, each between [CLS] and [SEP].
+
+    A Doc that fits is one sequence. A longer one becomes windows, all of full length, which overlap by `OVERLAP`: a
+    piece in several of them counts once for each.
+
+    Args:
+        docs: The batch; one of them at least has tokens.
+        pieces: The vocabulary.
+        max_length: The most pieces in a sequence, with [CLS] and [SEP].
+    """
+    cut = pieces.cut(token.text for doc in docs for token in doc)
+    counts = numpy.array([len(ids) for ids in cut])
+    ids = numpy.fromiter(chain.from_iterable(cut), dtype="int64", count=counts.sum())
+    token_of = numpy.repeat(numpy.arange(len(cut)), counts)
+    ends = numpy.cumsum(counts)[numpy.cumsum([len(doc) for doc in docs]) - 1]
+    spans: list[tuple[int, int, int]] = []
+    start = 0
+    for i, (doc, end) in enumerate(zip(docs, ends.tolist(), strict=True)):
+        if len(doc):
+            parts = list(_windows_of(start, end, max_length - 2))
+            spans += [(*part, i if len(parts) == 1 else -1) for part in parts]
+            start = end
+    spans.sort(key=lambda span: span[1] - span[0])
+    starts = numpy.array([start for start, _, _ in spans])
+    lengths = numpy.array([end - start + 2 for start, end, _ in spans])
+
+    sequence_starts = numpy.cumsum(lengths) - lengths
+    positions = numpy.arange(lengths.sum()) - numpy.repeat(sequence_starts, lengths)
+    is_start = positions == 0
+    is_end = positions == numpy.repeat(lengths, lengths) - 1
+    is_special = is_start | is_end
+    sources = numpy.where(is_special, 0, numpy.repeat(starts, lengths) + positions - 1)
+    tokens = numpy.where(is_special, -1, token_of[sources])
+    with_special = numpy.where(is_special, numpy.where(is_start, pieces.id_of(START), pieces.id_of(END)), ids[sources])
+    occurrences = numpy.bincount(tokens[~is_special], minlength=len(cut))
+    shares = numpy.where(is_special, 0, 1 / occurrences[tokens]).astype("float32")
+    chunks = list(_chunks(with_special, positions, lengths.tolist()))
+    return Windows(chunks, tokens, shares, [i for _, _, i in spans])
+
+
+def _windows_of(start: int, end: int, room: int) -> Iterator[tuple[int, int]]:
+    step = max(1, room - int(room * OVERLAP))
+    while end - start > room:
+        yield start, start + room
+        # The last one reaches back, to have as much context as the others.
+        start = min(start + step, end - room)
+    yield start, end
+
+
+def _chunks(ids: Ints, positions: Ints, lengths: list[int]) -> Iterator[Chunk]:
+    """Cut sequences, sorted by length, into chunks of at most `CHUNK_PIECES`, or of one sequence."""
+    start = end = 0
+    groups: list[tuple[int, int]] = []
+    for length in lengths:
+        if groups and end + length - start > CHUNK_PIECES:
+            yield Chunk(ids[start:end], positions[start:end], groups)
+            start, groups = end, []
+        if groups and groups[-1][1] == length:
+            groups[-1] = (groups[-1][0] + 1, length)
+        else:
+            groups.append((1, length))
+        end += length
+    yield Chunk(ids[start:end], positions[start:end], groups)
+
+
+def _to_torch(chunk: Chunk, device: Any, dropout: float, scored: Sequence[int]) -> ArgsKwargs:
+    import torch
+
+    from .bert import Sequences
+
+    ids, positions = (torch.from_numpy(array).to(device) for array in (chunk.ids, chunk.positions))
+    return ArgsKwargs(args=(Sequences(ids, positions, chunk.groups), dropout, scored), kwargs={})
+
+
+class _Shim(PyTorchShim):
+    """Between Thinc and PyTorch; with averaged weights, for which Thinc's own looks under another name than it uses."""
+
+    watch: Watch | None = None
+
+    @contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Put other weights, such as an optimizer's averages, in their place for a while."""
+        weights = dict(self._model.named_parameters())
+        backup = {name: weights[name].data for name in weights if (self.id, name) in params}
+        for name in backup:
+            weights[name].data = xp2torch(params[self.id, name], device=weights[name].device)
+        try:
+            yield
+        finally:
+            for name, data in backup.items():
+                weights[name].data = data

@@ -1,0 +1,132 @@
+"""How a teacher's encoder is read: the vectors of a Doc's tokens, layer by layer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.pipeline.tok2vec import Tok2Vec
+from spacy.tokens import Doc
+
+from ..errors import DistillationError
+
+Floats = NDArray[np.float32]
+
+
+@contextmanager
+def all_layers(encoder: Any) -> Iterator[None]:
+    """Have an encoder leave all its layers on the Docs for a while, and its settings as they were.
+
+    Args:
+        encoder: A pipe that others listen to: of spacy-transformers, of spacy-curated-transformers, or a tok2vec, which
+            has one layer only.
+    """
+    if hasattr(encoder, "all_layer_outputs"):  # spacy-curated-transformers: the pipe tells its model at each batch
+        attrs = encoder.model.get_ref("transformer").attrs
+        before = encoder.all_layer_outputs, attrs["_all_layer_outputs"]
+        encoder.all_layer_outputs = True
+        try:
+            yield
+        finally:
+            encoder.all_layer_outputs, attrs["_all_layer_outputs"] = before
+    elif hasattr(encoder.model, "transformer"):  # spacy-transformers
+        config = encoder.model.transformer.config
+        has_all = config.output_hidden_states
+        config.output_hidden_states = True
+        try:
+            yield
+        finally:
+            config.output_hidden_states = has_all
+    else:
+        yield
+
+
+@contextmanager
+def attention(encoder: Any) -> Iterator[None]:
+    """Have a transformer of spacy-transformers leave its attention on the Docs for a while; others show none."""
+    if not hasattr(encoder.model, "transformer"):
+        yield
+        return
+    config = encoder.model.transformer.config
+    before = config._attn_implementation, config.output_attentions
+    # The faster implementations never hold a whole matrix.
+    config._attn_implementation, config.output_attentions = "eager", True
+    try:
+        yield
+    finally:
+        config._attn_implementation, config.output_attentions = before
+
+
+def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], list[Floats]] | None":
+    """Read the attention that `attention` had left on a Doc.
+
+    What a transformer shows is the softmax of its scores, whose logarithm is the scores less a number for each row:
+    this one is chosen so that a row's mean is 0.
+
+    Returns:
+        The numbers of the Doc's pieces, among them [CLS] and [SEP], shape (pieces,), and for each layer the scores
+        before the softmax, shape (heads, pieces, pieces). None where the Doc went through in several windows, or where
+        its encoder shows no attention.
+    """
+    output: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
+    found = output.model_output.get("attentions") if hasattr(output, "align") else None
+    if not found or len(output.wordpieces) != 1:
+        return None
+    length = output.wordpieces.lengths[0]
+    scores = [np.log(np.maximum(to_numpy(layer[0, :, :length, :length]), np.finfo("f").tiny)) for layer in found]
+    ids = np.asarray(output.wordpieces.input_ids[0, :length], dtype="int32")
+    return ids, [layer - layer.mean(axis=2, keepdims=True) for layer in scores]
+
+
+def token_layers(doc: Doc, encoder: Any) -> "TokenLayers":
+    """Read what an encoder left on a Doc.
+
+    Raises:
+        DistillationError: TD523, there are no vectors for each of its tokens.
+    """
+    output: Any = None if isinstance(encoder, Tok2Vec) else doc._.trf_data
+    if hasattr(output, "align"):  # spacy-transformers: pieces, and where each token's are
+        states = output.model_output.get("hidden_states") or [output.model_output.last_hidden_state]
+        return TokenLayers(doc, states, output.align.lengths, output.align.dataXd.ravel())
+    if hasattr(output, "last_hidden_layer_state"):  # spacy-curated-transformers: pieces in the tokens' order
+        return TokenLayers(doc, [layer.dataXd for layer in output.all_outputs], output.all_outputs[-1].lengths)
+    return TokenLayers(doc, [doc.tensor], np.ones(len(doc), dtype="i"))  # Tok2Vec: a vector a token
+
+
+class TokenLayers:
+    """The vectors of a Doc's tokens: of its embeddings and of each layer above them, or of the last layer alone."""
+
+    def __init__(self, doc: Doc, layers: Any, lengths: Any, pieces: Any = None) -> None:
+        """Take note of where the vectors are; nothing is copied yet.
+
+        Args:
+            doc: The Doc.
+            layers: For each layer the vectors of pieces, on any device, shape (..., width).
+            lengths: How many pieces each token has.
+            pieces: Which these are, token after token; where there are none, all in their order.
+        """
+        self.doc = doc
+        self.layers = layers
+        self.lengths = to_numpy(lengths)
+        self.pieces = pieces
+        if any(layer.ndim < 2 for layer in layers) or len(self.lengths) != len(doc):
+            raise DistillationError("TD523", text=doc.text)
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def __getitem__(self, layer: int) -> Floats:
+        """Pool a layer: the mean of each token's pieces, zeros for a token without; float32, shape (tokens, width)."""
+        vectors = self.layers[layer]
+        vectors = vectors.reshape(-1, vectors.shape[-1])
+        vectors = to_numpy(vectors if self.pieces is None else vectors[self.pieces])
+        sums = np.zeros((len(self.doc), vectors.shape[1]), dtype="f")
+        np.add.at(sums, np.repeat(np.arange(len(self.doc)), self.lengths), vectors)
+        return sums / np.maximum(self.lengths, 1)[:, None]
+
+
+def to_numpy(array: Any) -> Any:
+    """Copy an array from the GPU, if it is there."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)

@@ -1,0 +1,359 @@
+"""A transformer learns its teacher's layers: the losses are those of the same weights, and nothing is left behind."""
+
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+from conftest import distil_quickly
+from spacy.training import Example
+from spacy.util import copy_config, load_config
+from test_loop import Killed, files_of, watch_updates  # noqa: F401
+from test_teachers import (  # noqa: F401
+    curated_teacher,
+    spacy_transformers_teacher,
+    transformer_teacher,
+    vocabulary_path,
+)
+
+from spacy_tinydistill.api import record_targets
+from spacy_tinydistill.curve import CURVE_NAME, read_curve
+from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
+from spacy_tinydistill.schemas import read_distillation_config
+from spacy_tinydistill.student.config import student_config
+from spacy_tinydistill.student.pieces import copy_pieces, train_pieces
+from spacy_tinydistill.student.pipeline import (
+    describe_lessons,
+    initialize_student,
+    make_student,
+    plan_lessons,
+    start_lessons,
+)
+from spacy_tinydistill.student.transformer import find_transformer, tiny_transformer
+from spacy_tinydistill.student.weights import start_from
+from spacy_tinydistill.teacher.encoder import all_layers, attention, piece_attention, token_layers
+from spacy_tinydistill.teacher.profile import profile_teacher
+from spacy_tinydistill.teacher.recorder import ask
+from spacy_tinydistill.teacher.targets import Record
+
+torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
+pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ARCHITECTURE = "spacy-tinydistill.TinyTransformer.v1"
+WEIGHTS = "spacy-tinydistill.TeacherWeights.v1"
+RULE = "spacy-tinydistill.TransformerLayers.v1"
+LIKE_THE_TEACHER = {
+    "layers": 2,
+    "width": 32,
+    "heads": 2,
+    "intermediate_width": 64,
+    "vocab_size": 250,
+    "max_length": 128,
+}
+NO_ATTENTION = {"attention_weight": 0.0}
+
+# Each fits into one window of both, also where the pieces are letters.
+SHORT = ["Maria sings.", "Did Acme export two drums?", "She paid on Monday in Oslo.", "Victor plays the guitar again."]
+
+
+@pytest.fixture(scope="module")
+def teacher(spacy_transformers_teacher):  # noqa: F811
+    return spacy_transformers_teacher
+
+
+@pytest.fixture(scope="module")
+def teacher_path(teacher, tmp_path_factory):
+    path = tmp_path_factory.mktemp("teacher")
+    teacher.to_disk(path)
+    return path
+
+
+def config_of(teacher, callback, rule=None, **changes):
+    """A tagger on a tiny transformer that is taught layer by layer."""
+    config = student_config(teacher, size="nano", pipeline=["tagger"])
+    settings = {**LIKE_THE_TEACHER, **changes}
+    config["components"]["tok2vec"]["model"] = {"@architectures": ARCHITECTURE, **settings}
+    config["components"]["tagger"]["model"]["tok2vec"]["width"] = settings["width"]
+    config["initialize"]["before_init"] = callback
+    config["distillation"]["teaching"] = {"tok2vec": {"@teaching_rules": RULE, **(rule or {})}}
+    return config
+
+
+def teacher_pieces(path):
+    return {"@callbacks": "spacy-tinydistill.TeacherPieces.v1", "teacher": str(path)}
+
+
+def trained_pieces(folder, texts):
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf8")
+    return {"@callbacks": "spacy-tinydistill.TrainPieces.v1", "path": str(folder / "texts.txt")}
+
+
+class Classroom:
+    """A student, its lessons, and what its teacher says of a few texts."""
+
+    def __init__(self, teacher, config, texts) -> None:
+        profile = profile_teacher(teacher)
+        self.student = make_student(config, profile)
+        plan = plan_lessons(self.student, teacher, read_distillation_config(config.interpolate()))
+        examples = [Example(self.student.make_doc(text), self.student.make_doc(text)) for text in texts]
+        initialize_student(self.student, profile, plan, examples)
+        self.lessons = start_lessons(self.student, describe_lessons(self.student, teacher, plan), plan)
+        self.encoder = self.student.get_pipe("tok2vec")
+        self.bert = find_transformer(self.encoder.model).shims[0]._model
+        self.docs = [example.predicted for example in examples]
+        self.targets = [said["tok2vec"] for said in ask(teacher, map(Record.from_doc, self.docs), plan)]
+
+    def learn(self) -> float:
+        self.encoder.update([Example(doc, doc) for doc in self.docs], losses={})
+        stream = _GradientStream(self.encoder)
+        loss = self.lessons["tok2vec"].update(self.docs, self.targets, dropout=0.0)
+        stream.finish()
+        return loss
+
+
+def bert_of(teacher):
+    return teacher.get_pipe("transformer").model.transformer
+
+
+def test_the_attention_is_that_before_the_softmax(teacher, texts):
+    encoder = teacher.get_pipe("transformer")
+    docs = [teacher.make_doc(text) for text in (texts[0][:30], " ".join(texts[:20]))]
+    before = teacher.to_bytes()
+    with all_layers(encoder), attention(encoder):
+        short, long = encoder.pipe(docs)
+    assert teacher.to_bytes() == before
+    assert piece_attention(long) is None
+    assert piece_attention(next(iter(encoder.pipe([teacher.make_doc(texts[0])])))) is None
+    pieces, scores = piece_attention(short)
+    assert len(scores) == 2
+    assert (pieces[0], pieces[-1]) == (2, 3)
+    states = short._.trf_data.model_output.hidden_states
+    for hidden, layer, found in zip(states, bert_of(teacher).encoder.layer, scores, strict=False):
+        with torch.no_grad():
+            query, key = (
+                part(torch.tensor(hidden[0, : len(pieces)])).view(-1, 2, 16).transpose(0, 1).double()
+                for part in (layer.attention.self.query, layer.attention.self.key)
+            )
+        expected = (query @ key.transpose(1, 2) / 4).numpy()
+        expected -= expected.mean(axis=2, keepdims=True)
+        assert abs(expected).max() > 0.01
+        numpy.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher, teacher_path):
+    parts = {"embeddings_weight": 1.0, "hidden_weight": 1.0, "attention_weight": 1.0}
+    for name in (None, *parts):
+        rule = {key: float(name in (None, key)) for key in parts}
+        config = config_of(teacher, teacher_pieces(teacher_path), rule)
+        room = Classroom(teacher, config, SHORT)
+        before = room.learn()
+        start_from(teacher, find_transformer(room.encoder.model), "uniform")
+        # But for what half precision rounds away.
+        assert room.learn() < 1e-3 * before
+
+
+def test_what_is_recorded(transformer_teacher, texts, tmp_path):  # noqa: F811
+    config = config_of(transformer_teacher, trained_pieces(tmp_path, texts), {**NO_ATTENTION, "layers": [2]}, layers=1)
+    room = Classroom(transformer_teacher, config, texts[:3])
+    for doc, arrays in zip(room.docs, room.targets, strict=True):
+        assert {name: (array.dtype, array.shape) for name, array in arrays.items()} == {
+            "vectors": (numpy.float16, (len(doc), 2, 32))
+        }
+    config["distillation"]["teaching"]["tok2vec"]["embeddings_weight"] = 0.0
+    assert {arrays["vectors"].shape[1] for arrays in Classroom(transformer_teacher, config, texts[:3]).targets} == {1}
+
+
+def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_path, texts):
+    config = config_of(teacher, teacher_pieces(teacher_path), {"hidden_weight": 0.0, "embeddings_weight": 0.0})
+    # One after the other: the same pieces; white space, which is a token but no piece; too long for one window.
+    losses = []
+    for text in (SHORT[0], "Anna \n sings", " ".join(texts[:20])):
+        room = Classroom(teacher, config, [text])
+        losses.append(room.learn())
+        assert ("attention" in room.targets[0]) == (len(room.docs[0]) < 30)
+        if "attention" in room.targets[0]:
+            n = len(room.targets[0]["pieces"])
+            assert room.targets[0]["attention"].shape == (2, 2, n, n)
+    assert losses[0] > 0
+    assert losses[1:] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("width", [32, 16])
+def test_gradients(teacher, teacher_path, texts, width, monkeypatch):
+    """Of every weight of the student and of its projections; moved along it, the loss changes as it says."""
+    monkeypatch.setattr("spacy_tinydistill.student.transformer.CHUNK_PIECES", 60)
+    config = config_of(
+        teacher, teacher_pieces(teacher_path), {"layers": "last", "attention_weight": 3.0}, layers=1, width=width
+    )
+    room = Classroom(teacher, config, [*SHORT, texts[0]])
+    numbers = numpy.random.default_rng(0)
+    for weights in room.bert.parameters():
+        weights.data += 0.3 * torch.tensor(numbers.normal(size=weights.shape), dtype=torch.float32)
+    model = room.lessons["tok2vec"].model
+    learned = [node for node in model.walk() if node.param_names]
+    assert len(learned) == (0 if width == 32 else 2)
+    assert room.learn() > 0
+
+    def check(value, gradient, name) -> None:
+        norm = float((gradient**2).sum()) ** 0.5
+        assert norm > 1e-3, name
+        start = value.copy() if isinstance(value, numpy.ndarray) else value.clone()
+        losses = []
+        for sign in (1, -1):
+            value[:] = start + sign * 3e-3 * gradient / norm
+            losses.append(room.learn())
+        value[:] = start
+        assert (losses[0] - losses[1]) / 6e-3 == pytest.approx(norm, rel=0.05), name
+
+    gradients = {name: weights.grad.clone() for name, weights in room.bert.named_parameters()}
+    projected = [
+        (node.get_param(name), node.get_grad(name).copy(), name) for node in learned for name in node.param_names
+    ]
+    for name, weights in room.bert.named_parameters():
+        check(weights.data, gradients[name], name)
+    for value, gradient, name in projected:
+        check(value, gradient, name)
+
+
+def test_weights(teacher, teacher_path):
+    names = ("embeddings_weight", "hidden_weight", "attention_weight")
+
+    def learn(*weights) -> float:
+        rule = dict(zip(names, weights, strict=True))
+        return Classroom(teacher, config_of(teacher, teacher_pieces(teacher_path), rule), SHORT).learn()
+
+    alone = [learn(1.0, 0.0, 0.0), learn(0.0, 1.0, 0.0), learn(0.0, 0.0, 1.0)]
+    assert min(alone) > 0
+    assert learn(2.0, 3.0, 0.5) == pytest.approx(2 * alone[0] + 3 * alone[1] + 0.5 * alone[2])
+
+
+def run(teacher, texts, folder, config, *, kill_at=-1, steps=9, **changes):
+    settings = {"dropout": 0.2, "training.eval_frequency": 4, "distillation.batcher.size": 50, **changes}
+    if kill_at >= 0:
+        settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
+    return distil_quickly(teacher, texts, folder, config, steps=steps, **settings)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, tmp_path):
+    config = config_of(teacher, trained_pieces(tmp_path, texts), NO_ATTENTION, width=16)
+    run(teacher, SHORT * 3, tmp_path / "undisturbed", config)
+    with pytest.raises(Killed):
+        run(teacher, SHORT * 3, tmp_path / "killed", config, kill_at=6)
+    run(teacher, SHORT * 3, tmp_path / "killed", config, resume=True)
+    assert files_of(tmp_path / "killed" / DIR_MODEL_LAST) == files_of(tmp_path / "undisturbed" / DIR_MODEL_LAST)
+    for rule, word in (({**NO_ATTENTION, "layers": [2, 2]}, "layers"), ({}, "lessons")):
+        config["distillation"]["teaching"]["tok2vec"] = {"@teaching_rules": RULE, **rule}
+        with pytest.raises(DistillationError) as caught:
+            run("-", None, tmp_path / word, config, targets=tmp_path / "undisturbed" / "targets")
+        assert caught.value.code == "TD611"
+        assert f"choice of {word}" in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"heads": 4}, {}])
+def test_a_student_with_other_heads_or_pieces(teacher, teacher_path, texts, tmp_path, changes):
+    callback = teacher_pieces(teacher_path) if changes else trained_pieces(tmp_path, texts)
+    with pytest.raises(DistillationError) as caught:
+        run(teacher, texts[:20], tmp_path / "student", config_of(teacher, callback, **changes))
+    assert caught.value.code == "TD219"
+    assert ("4 heads" if changes else "other pieces") in str(caught.value)
+
+
+def test_a_teacher_that_shows_no_attention(curated_teacher, texts, tmp_path):  # noqa: F811
+    with pytest.raises(DistillationError) as caught:
+        record_targets(curated_teacher, texts[:5], store=tmp_path / "store", config=config_of(curated_teacher, None))
+    assert caught.value.code == "TD219"
+
+
+def test_a_student_that_is_no_transformer(teacher, texts, tmp_path):
+    config = student_config(teacher, size="nano", pipeline=["tagger"])
+    config["distillation"]["teaching"] = {"tok2vec": {"@teaching_rules": RULE}}
+    with pytest.raises(DistillationError) as caught:
+        run(teacher, texts[:5], tmp_path, copy_config(config))
+    assert caught.value.code == "TD207"
+
+
+def test_nothing_of_it_is_saved(teacher, teacher_path, texts, tmp_path):
+    config = config_of(teacher, teacher_pieces(teacher_path), width=16)
+    run(teacher, SHORT, tmp_path / "with", config, steps=2)
+    del config["distillation"]["teaching"]
+    run(teacher, SHORT, tmp_path / "without", config, steps=2)
+    found = {name: files_of(tmp_path / name / DIR_MODEL_LAST) for name in ("with", "without")}
+    sizes = [{path: len(data) for path, data in files.items() if path.endswith("model")} for files in found.values()]
+    assert sizes[0] == sizes[1]
+    assert len(list(spacy.load(tmp_path / "with" / DIR_MODEL_LAST).pipe(texts[:3]))) == 3
+
+
+@pytest.mark.slow
+def test_the_stages(teacher, teacher_path, tmp_path):
+    """The configs of the workflow: layers of a bare teacher, layers of one with a task, predictions."""
+    bare = tmp_path / "bare"
+    spacy.load(teacher_path, exclude=[name for name in teacher.pipe_names if name != "transformer"]).to_disk(bare)
+    size = {f"components.tok2vec.model.{key}": value for key, value in {**LIKE_THE_TEACHER, "width": 16}.items()}
+    stages = {
+        "general": (bare, {**size, "paths.teacher": str(teacher_path)}),
+        "layers": (teacher_path, {"paths.student": str(tmp_path / "general" / DIR_MODEL_LAST)}),
+        "predictions": (
+            teacher_path,
+            {
+                "paths.student": str(tmp_path / "layers" / DIR_MODEL_LAST),
+                "components.textcat.model.tok2vec.width": 16,
+            },
+        ),
+    }
+    for name, (source, overrides) in stages.items():
+        config = load_config(CONFIGS / f"tinybert-{name}.cfg", interpolate=False)
+        student = run(str(source), SHORT * 4, tmp_path / name, config, steps=20, dropout=0.0, **overrides)
+    first, last = (read_curve(tmp_path / "layers" / CURVE_NAME)[i]["score"] for i in (0, -1))
+    # What the first stage had learned is where the second one begins.
+    assert read_curve(tmp_path / "general" / CURVE_NAME)[0]["score"] < first < last < 0
+    assert sum(student(SHORT[0]).cats.values()) == pytest.approx(1.0, abs=1e-3)
+    assert student.config["components"]["tok2vec"]["model"]["@architectures"] == ARCHITECTURE
+
+
+# Weights from the teacher
+
+
+def test_weights_of_the_teacher(teacher, teacher_path, texts):
+    """At its own size the student is its teacher; at half of it, nearer to it than chance."""
+    config = config_of(teacher, teacher_pieces(teacher_path))
+    config["initialize"]["after_init"] = {"@callbacks": WEIGHTS, "teacher": str(teacher_path), "layers": [1, 2]}
+    room = Classroom(teacher, config, SHORT)
+    (doc,) = teacher.get_pipe("transformer").pipe([teacher.make_doc(SHORT[1])])
+    expected = token_layers(doc, teacher.get_pipe("transformer"))[-1]
+    assert abs(expected[0] - expected[1]).max() > 0.1
+    numpy.testing.assert_allclose(room.encoder.model.predict([room.docs[1]])[0], expected, atol=2e-3)
+    rule = {"embeddings_weight": 0.0, "hidden_weight": 0.0}
+    losses = []
+    for after_init in (None, {"@callbacks": WEIGHTS, "teacher": str(teacher_path)}):
+        config = config_of(teacher, teacher_pieces(teacher_path), rule, layers=1, width=16, intermediate_width=24)
+        config["initialize"]["after_init"] = after_init
+        losses.append(Classroom(teacher, config, SHORT).learn())
+    assert losses[1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"width": 36}, "width of 36"),
+        ({"intermediate_width": 65}, "intermediate_width of 65"),
+        ({"max_length": 513}, "max_length of 513"),
+        ({"heads": 4}, "4 heads"),
+        ({}, "other pieces"),
+    ],
+)
+def test_weights_that_do_not_fit(teacher, changes, found):
+    model = tiny_transformer(**{**LIKE_THE_TEACHER, **changes})
+    model.attrs["pieces"] = copy_pieces(teacher) if changes else train_pieces(lambda: SHORT, 60)
+    model.initialize()
+    with pytest.raises(DistillationError) as caught:
+        start_from(teacher, model, "uniform")
+    assert caught.value.code == "TD224"
+    assert found in str(caught.value)
+
+
+def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):  # noqa: F811
+    with pytest.raises(DistillationError) as caught:
+        start_from(curated_teacher, tiny_transformer(**LIKE_THE_TEACHER), "last")
+    assert caught.value.code == "TD224"
