@@ -33,6 +33,7 @@ from typer.testing import CliRunner
 
 from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill import run as run_module
+from spacy_tinydistill.cli._util import read_names
 from spacy_tinydistill.components.base import TeachingRule
 from spacy_tinydistill.components.span_labels import span_labels
 from spacy_tinydistill.components.text_labels import text_labels
@@ -296,6 +297,13 @@ def test_teachers_that_the_config_names(folder, tmp_path):
     # What was written says whom it was of, and runs again.
     spacy_cli("distill", "-", tmp_path / "a" / "config.cfg", "--output", tmp_path / "d", *options)
     assert files_of(tmp_path / "d" / "model-last") == files_of(tmp_path / "a" / "model-last")
+
+
+def test_a_path_may_hold_a_comma(tmp_path):
+    (tmp_path / "a,b").mkdir()
+    assert read_names(str(tmp_path / "a,b")) == str(tmp_path / "a,b")
+    assert read_names("a, b") == ["a", "b"]
+    assert read_names("a") == "a"
 
 
 def test_debug_of_several(folder, monkeypatch):
