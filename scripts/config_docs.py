@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from thinc.api import Config
 
+from spacy_tinydistill.augment import masked_word_augmenter, neighbour_augmenter
 from spacy_tinydistill.components.base import teaching_rules
 from spacy_tinydistill.corpus import gold_corpus, text_corpus
 from spacy_tinydistill.schemas import DistillationConfig
@@ -80,6 +81,11 @@ The student itself, in spaCy's own terms: change it as in any spaCy config. `ini
 pipes on one small encoder; of a teacher with a tagger, size `tiny`, this comes out:
 """
 
+AUGMENTERS = """\
+Of one text many, for where text is scarce: a block `[corpora.distill.augmenter]` makes variants, and the teacher labels
+them. It is applied before texts are held out to score on, so give a dev corpus with it.
+"""
+
 # Bounds of a field, as pydantic calls them.
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
@@ -107,6 +113,7 @@ def make_page() -> str:
     student = [text for name, text in blocks.items() if name == "nlp" or name.startswith("components.")]
     parts += ["## `[nlp]` and `[components]`\n", STUDENT, fence("\n".join(student))]
     parts += ["## Readers\n", *describe_readers()]
+    parts += ["## Augmenters\n", AUGMENTERS, *describe_augmenters()]
     return "\n".join(parts)
 
 
@@ -123,6 +130,14 @@ def describe_readers() -> Iterator[str]:
         found = re.match(r"Make the reader `(\S+)`: (.*)", function.__doc__ or "")
         assert found, f"{function.__name__}: the docstring does not name the reader"
         yield describe_function(found[1], function, f"Reads {found[2]}")
+
+
+def describe_augmenters() -> Iterator[str]:
+    """A section for each augmenter, likewise."""
+    for function in (neighbour_augmenter, masked_word_augmenter):
+        found = re.match(r"Make the augmenter `(\S+)`: (.*)", function.__doc__ or "")
+        assert found, f"{function.__name__}: the docstring does not name the augmenter"
+        yield describe_function(found[1], function, f"Replaces words {found[2]}")
 
 
 def written_config() -> Config:

@@ -23,7 +23,12 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy
 
 
 def text_corpus(
-    path: str | None, skip_bad_lines: bool = False, max_length: int = 500, limit: int = 0, column: str = "text"
+    path: str | None,
+    skip_bad_lines: bool = False,
+    max_length: int = 500,
+    limit: int = 0,
+    column: str = "text",
+    augmenter: Callable | None = None,
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
 
@@ -35,6 +40,8 @@ def text_corpus(
         max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
         limit: Stop after so many texts; 0 reads all.
         column: Another name for the "text" of JSONL and CSV.
+        augmenter: What makes more texts of each, the same ones each time, such as
+            `spacy-tinydistill.NeighbourAugmenter.v1`.
     """
 
     def read(nlp: Language) -> Iterator[Example]:
@@ -42,7 +49,8 @@ def text_corpus(
             return
         texts = read_texts(Path(path), skip_bad_lines=skip_bad_lines, column=column)
         for text in islice(texts, limit or None):
-            yield from make_examples(nlp, text, max_length)
+            for example in make_examples(nlp, text, max_length):
+                yield from augmenter(nlp, example) if augmenter else (example,)
 
     return read
 

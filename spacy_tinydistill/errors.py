@@ -60,6 +60,10 @@ MESSAGES: dict[str, str] = {
     "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
     "head, an entity, a category or anything else. Expected gold annotations, as `spacy convert` writes them; text "
     "alone belongs in [paths] distill.",
+    "TD112": "The teacher {teacher!r} has no word embeddings to find neighbours among: it has {pipes}. Expected a "
+    "transformer of spacy-transformers.",
+    "TD113": "The model {model!r} has no masked-LM head, or its tokenizer no mask, so it proposes no words. Name one "
+    "with a head, such as bert-base-uncased, or use spacy-tinydistill.NeighbourAugmenter.v1.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",

@@ -102,8 +102,8 @@ class Run:
 
     @property
     def encodes_only(self) -> bool:
-        """Whether the student is an encoder that no pipe reads, which annotates nothing."""
-        return encodes_only(self.student, self.plan)
+        """Whether the student is an encoder alone, which annotates nothing that could be scored."""
+        return encodes_only(self.student)
 
     @property
     def streams(self) -> bool:
@@ -161,7 +161,7 @@ def prepare(
     if texts is not None and not isinstance(texts, str | Path):
         readers["distill"] = _reader_of(list(texts))
     corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
-    if corpora.dev and encodes_only(student, plans[0]):
+    if corpora.dev and encodes_only(student):
         raise DistillationError("TD223", count=len(corpora.dev))
     if not corpora.dev and settings.max_epochs == -1:
         raise DistillationError("TD008")
@@ -233,7 +233,7 @@ def prepare_recorded(
         Example(doc, doc) for doc in (item.make_doc(nlp.vocab) for item in store.read(*LEARNED))
     )
     corpora = _read_corpora(readers, student, whole=False)
-    if corpora.dev and encodes_only(student, plan):
+    if corpora.dev and encodes_only(student):
         raise DistillationError("TD223", count=len(corpora.dev))
     if not corpora.dev and not store.manifest.count(Role.HELD_OUT):
         raise DistillationError("TD617", path=store.path)

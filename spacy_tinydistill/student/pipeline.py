@@ -153,9 +153,9 @@ def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> 
     )
 
 
-def encodes_only(student: Language, plan: Plan) -> bool:
-    """Whether all that is taught are encoders, which annotate nothing."""
-    return all(is_encoder(student.get_pipe(name)) for name in plan)
+def encodes_only(student: Language) -> bool:
+    """Whether a student has no pipe that is trained to annotate, taught or frozen, but encoders alone."""
+    return not any(isinstance(pipe, TrainablePipe) and not is_encoder(pipe) for _, pipe in pipes_of(student))
 
 
 def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> None:

@@ -110,8 +110,11 @@ def frequent_words(teacher: Language, encoder: str, texts: Iterable[str], limit:
 def piece_words(encoder: object) -> list[str]:
     """List the whole words among a Hugging Face tokenizer's pieces, in its order: roughly by frequency."""
     tokenizer = getattr(getattr(encoder, "model", None), "tokenizer", None)
-    if tokenizer is None:
-        return []
+    return [] if tokenizer is None else vocabulary_words(tokenizer)
+
+
+def vocabulary_words(tokenizer: Any) -> list[str]:
+    """List the whole words in a Hugging Face tokenizer's vocabulary, in lower case and in its order."""
     ranks = tokenizer.get_vocab()
     pieces = sorted(ranks, key=ranks.__getitem__)
     for marker in WORD_START:

@@ -1,0 +1,179 @@
+"""Augmenters: of one text many, in which words are replaced by others that could stand there.
+
+This is algorithm 1 of TinyBERT (Jiao et al., arXiv 1909.10351, section 3.2): a word in one piece is replaced by what a
+masked language model proposes, others by their neighbours among word embeddings. The teacher labels what comes out.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, Token
+from spacy.training import Example
+
+from .components.base import pipes_of
+from .errors import DistillationError
+from .student.vectors import vocabulary_words
+from .teacher.encoder import Floats, to_numpy
+
+Augmenter = Callable[[Language, Example], Iterator[Example]]
+
+# Texts and words whose candidates are remembered: a corpus is read more than once.
+CACHE_SIZE = 100_000
+
+
+def neighbour_augmenter(
+    teacher: str, probability: float = 0.4, variants: int = 20, candidates: int = 15, seed: int = 0
+) -> Augmenter:
+    """Make the augmenter `spacy-tinydistill.NeighbourAugmenter.v1`: by words whose embeddings are nearest.
+
+    What comes out has no annotations, and is the same each time for the same text. Names and other words in several
+    pieces have the mean of their pieces; stop words, numbers and punctuation stay.
+
+    Args:
+        teacher: A pipeline with a transformer of spacy-transformers, of which the word embeddings are taken.
+        probability: p_t, with which each word is replaced.
+        variants: N_a, how many texts to make of each, beside itself.
+        candidates: K, from how many words to draw.
+        seed: Of the random numbers.
+    """
+    load = cache(lambda: _neighbours_in(teacher, candidates))
+
+    def propose(doc: Doc) -> list[list[str]]:
+        return [load()(token.text) if _is_replaced(token) else [] for token in doc]
+
+    return _augmenter(propose, probability, variants, seed)
+
+
+def masked_word_augmenter(
+    model: str, probability: float = 0.4, variants: int = 20, candidates: int = 15, seed: int = 0
+) -> Augmenter:
+    """Make the augmenter `spacy-tinydistill.MaskedWordAugmenter.v1`: by what a masked language model proposes.
+
+    Words in several pieces are replaced by their neighbours among the model's word embeddings. For the rest see
+    `neighbour_augmenter`.
+
+    Args:
+        model: A folder, or a name on the Hugging Face hub, of a model with its masked-LM head.
+        probability: p_t, with which each word is replaced.
+        variants: N_a, how many texts to make of each, beside itself.
+        candidates: K, from how many words to draw.
+        seed: Of the random numbers.
+    """
+    load = cache(lambda: _MaskedWords(model, candidates))
+
+    @lru_cache(CACHE_SIZE)
+    def propose_for(words: tuple[str, ...], is_replaced: tuple[bool, ...]) -> list[list[str]]:
+        return load()(words, [i for i, replaced in enumerate(is_replaced) if replaced])
+
+    def propose(doc: Doc) -> list[list[str]]:
+        return propose_for(tuple(token.text for token in doc), tuple(map(_is_replaced, doc)))
+
+    return _augmenter(propose, probability, variants, seed)
+
+
+def _augmenter(propose: Callable[[Doc], list[list[str]]], probability: float, variants: int, seed: int) -> Augmenter:
+    def augment(nlp: Language, example: Example) -> Iterator[Example]:
+        yield example
+        doc = example.predicted
+        proposed = propose(doc)
+        # Of the text, so that it is the same whenever the corpus is read, in whichever order.
+        numbers = random.Random(f"{seed} {doc.text}")
+        spaces = [bool(token.whitespace_) for token in doc]
+        for _ in range(variants):
+            words = [
+                _spell(numbers.choice(found), token) if found and numbers.random() <= probability else token.text
+                for token, found in zip(doc, proposed, strict=True)
+            ]
+            yield Example(*(Doc(nlp.vocab, words=words, spaces=spaces) for _ in range(2)))
+
+    return augment
+
+
+def _is_replaced(token: Token) -> bool:
+    return token.is_alpha and not token.is_stop
+
+
+def _spell(word: str, like: Token) -> str:
+    return word.capitalize() if like.is_title else word
+
+
+def _neighbours_in(teacher: str, count: int) -> "_Neighbours":
+    from .teacher.recorder import load_teacher
+
+    nlp = load_teacher(teacher)
+    for _, pipe in pipes_of(nlp):
+        transformer = getattr(getattr(pipe, "model", None), "transformer", None)
+        if transformer is not None:
+            return _Neighbours(pipe.model.tokenizer, transformer, count)
+    raise DistillationError("TD112", teacher=teacher, pipes=", ".join(nlp.pipe_names) or "no pipes")
+
+
+class _Neighbours:
+    """The words of a transformer's vocabulary, by how near their embeddings are to a word's."""
+
+    def __init__(self, tokenizer: Any, transformer: Any, count: int) -> None:
+        self.tokenizer = tokenizer
+        self.embeddings: Floats = to_numpy(transformer.get_input_embeddings().weight.detach().cpu())
+        self.words = list(dict.fromkeys(vocabulary_words(tokenizer)))
+        self.vectors = np.stack([self._embed(word) for word in self.words])
+        self.find = lru_cache(CACHE_SIZE)(lambda word: self._find(word, count))
+
+    def __call__(self, word: str) -> list[str]:
+        return self.find(word.lower())
+
+    def _embed(self, word: str) -> Floats:
+        # With a space before it, which some tokenizers make part of a word.
+        pieces = self.tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        mean = self.embeddings[pieces].mean(axis=0)
+        return mean / max(np.linalg.norm(mean), 1e-12)
+
+    def _find(self, word: str, count: int) -> list[str]:
+        order = np.argsort(-(self.vectors @ self._embed(word)), kind="stable")[: count + 1]
+        return [self.words[i] for i in order if self.words[i] != word][:count]
+
+
+class _MaskedWords:
+    """A masked language model, asked about one word of a text at a time."""
+
+    def __init__(self, name: str, count: int) -> None:
+        from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
+        if info["missing_keys"] or self.tokenizer.mask_token_id is None:
+            raise DistillationError("TD113", model=name)
+        self.model.eval()
+        self.count = count
+        self.neighbours = _Neighbours(self.tokenizer, self.model, count)
+        ids = [self.tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in self.neighbours.words]
+        self.whole = {found[0]: word for found, word in zip(ids, self.neighbours.words, strict=True) if len(found) == 1}
+
+    def __call__(self, words: Sequence[str], places: Sequence[int]) -> list[list[str]]:
+        """List candidates for the words at some places; none for the others."""
+        import torch
+
+        encoded = self.tokenizer(list(words), is_split_into_words=True, truncation=True)
+        positions: dict[int, list[int]] = {}
+        for position, word in enumerate(encoded.word_ids()):
+            positions.setdefault(-1 if word is None else word, []).append(position)
+        masked = [i for i in places if len(positions.get(i, ())) == 1]
+        found: list[list[str]] = [[] for _ in words]
+        for i in places:
+            if i not in masked:
+                found[i] = self.neighbours(words[i])
+        if masked:
+            ids = torch.tensor(encoded["input_ids"]).repeat(len(masked), 1)
+            rows, columns = torch.arange(len(masked)), torch.tensor([positions[i][0] for i in masked])
+            ids[rows, columns] = self.tokenizer.mask_token_id
+            with torch.no_grad():
+                scores = self.model(input_ids=ids).logits[rows, columns]
+            allowed = torch.tensor(sorted(self.whole))
+            best = allowed[scores[:, allowed].topk(min(self.count + 1, len(allowed))).indices]
+            for i, row in zip(masked, best.tolist(), strict=True):
+                proposed = [self.whole[piece] for piece in row]
+                found[i] = [word for word in proposed if word != words[i].lower()][: self.count]
+        return found
