@@ -310,7 +310,10 @@ def test_a_student_has_no_words_of_the_texts_that_it_learned_on(distilled: Path)
     assert {"PLACE", "GLAD"} <= strings
 
 
-BLOCKED = ("spacy_tinydistill", "torch", "transformers", "spacy_transformers", "spacy_curated_transformers")
+BLOCKED = (
+    "spacy_tinydistill", "torch", "transformers", "spacy_transformers", "spacy_curated_transformers",
+    "spacy_huggingface_pipelines", "spacy_llm",
+)  # fmt: skip
 
 LOAD_WHERE_BLOCKED = """
 import importlib.metadata, sys
