@@ -32,6 +32,8 @@ MESSAGES: dict[str, str] = {
     "TD012": "[training] {key} is {value}, and nothing can be done so often. Set it to 1 or more.",
     "TD013": "--{key} has no path, but {value!r}. Give one, such as --paths.distill texts.jsonl; an option without a "
     "value counts as true.",
+    "TD014": "{key} = {value} would run code that comes with a model from the Hugging Face Hub. Nothing that a config "
+    "names may do so. Set it to false, and take a model that transformers knows by itself.",
     # The text to learn on
     "TD101": "There is no text to learn on: none was given that has tokens, and [paths] distill and gold are null or "
     "have none. Give a file or folder of JSONL, plain text or DocBins with --paths.distill.",
@@ -54,6 +56,7 @@ MESSAGES: dict[str, str] = {
     "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
     "head, an entity, a category or anything else. Expected gold annotations, as `spacy convert` writes them; text "
     "alone belongs in [paths] distill.",
+    "TD112": "Text {number} is no string but of the type {found}. Expected strings, or a path.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
@@ -76,6 +79,8 @@ MESSAGES: dict[str, str] = {
     "command line.",
     "TD211": "GPU {gpu_id} was asked for, but there is none that Thinc can use: {reason} Leave --gpu-id out to run on "
     "the CPU, or install CuPy for your CUDA version.",
+    "TD212": "The student's pipe {pipe!r} cannot be saved: each has a folder of its name, beside those called {taken}. "
+    "Give it another name, without slashes, and map it in [distillation.student_to_teacher].",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
@@ -85,6 +90,9 @@ MESSAGES: dict[str, str] = {
     "start again with --force.",
     "TD304": "The weights of {pipe!r} are no longer finite numbers at step {step} (epoch {epoch}). The run was stopped "
     "and the last good checkpoint kept. Lower the learning rate or set grad_clip.",
+    "TD305": "There is not enough memory for an update at step {step} (epoch {epoch}), even with one text at a time; "
+    "the longest has {words} words. Cut texts into shorter pieces with --corpora.distill.max_length, or take a smaller "
+    "size.",
     # Reports
     "TD401": (
         "There is no {role} pipeline '{name}': neither an installed package of that name nor a folder. "
@@ -121,6 +129,8 @@ MESSAGES: dict[str, str] = {
     "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
     "TD507": "The output folder {path} cannot be made or read: {reason}. Choose another one.",
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
+    "TD509": "{path} cannot be written: {reason}. What was written before is whole. Make room, or see to the folder's "
+    "rights; then go on with the same command, a run with --resume.",
     # Static vectors
     "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
@@ -176,6 +186,8 @@ MESSAGES: dict[str, str] = {
     "too little memory for a worker, or a text crashes the teacher; Ray's logs say how workers ended.",
     "TD627": '"-" stands for the teacher of recorded targets, and there are none. Name the teacher, or give what '
     "`python -m spacy distill-targets` recorded with --targets.",
+    "TD628": "What was recorded of a Doc cannot be read back: {reason}. The store was made by something else; record "
+    "again.",
 }
 
 

@@ -9,7 +9,7 @@ from spacy.pipeline import EntityRecognizer, MultiLabel_TextCategorizer, TextCat
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..teacher.targets import Arrays, annotated_bytes
+from ..teacher.targets import Arrays, annotated_bytes, read_annotated_bytes
 from .base import Lesson, Reads, TeachingRule
 
 
@@ -62,7 +62,7 @@ def read_annotated(arrays: Arrays, student: Any) -> Doc:
         arrays: What `Annotations.record` returned for the Doc.
         student: The pipe that will learn from it.
     """
-    doc = Doc(student.vocab).from_bytes(arrays["doc"].tobytes())
+    doc = read_annotated_bytes(arrays["doc"].tobytes(), student.vocab)
     if isinstance(student, EntityRecognizer):
         # A component that found no entity says nothing; here that means there is none, not that none is known.
         doc.set_ents(list(doc.ents), default="outside")
