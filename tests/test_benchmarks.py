@@ -35,3 +35,20 @@ def test_throughput_has_both_sides(tmp_path):
     assert "<svg" in (tmp_path / "out" / "throughput.svg").read_text()
     # What was recorded in between is gone.
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["throughput.json", "throughput.svg"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("killed_training.py", ["--kills", "1", "--steps", "4", "--eval-frequency", "2"], "these differ: none"),
+        ("memory.py", ["--minutes", "0", "--warm-up", "0", "--every", "1"], "+0.00%"),
+    ],
+)
+def test_scripts_of_reliability_run(script, options, said, tmp_path):
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt")
+    command = [sys.executable, THROUGHPUT.with_name(script), tmp_path / "teacher", texts, *options]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert said in result.stdout
