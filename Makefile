@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: distill test lint format docs clean
+.PHONY: distill test lint format docs fuzz clean
 
 # Distil the default student: from PyPI to an installable wheel in packages/.
 distill: $(VENV)/.installed-demo
@@ -27,6 +27,12 @@ format: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/python scripts/config_docs.py
 	$(BIN)/python scripts/troubleshooting_docs.py
+
+# What reads files of others, with bytes that nobody thought of; the new ones that reach far are in build/fuzz.
+SECONDS_EACH ?= 600
+fuzz: $(VENV)/.installed-fuzz
+	for target in shard manifest header texts config curve; do \
+	  $(BIN)/python fuzz/fuzz.py $$target build/fuzz/$$target --seconds $(SECONDS_EACH) || exit 1; done
 
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

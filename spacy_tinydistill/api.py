@@ -1,6 +1,5 @@
 """The Python API: the whole road from a teacher and texts to a student, told once for Python and the command line."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from .checkpoint import read_checkpoint
 from .curve import CURVE_NAME
 from .device import use_device
 from .errors import DistillationError
-from .files import Folder
+from .files import Folder, remove, told_if_not_written
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 from .material import (
     count_silence,
@@ -145,7 +144,8 @@ def distill(
     add_origin(student, profiles, shares, plain_scores(teacher_scores), describe_texts(store, run))
 
     msg.divider("Distilling student pipeline from teacher")
-    student.config.to_disk(output_path / CONFIG_NAME)
+    with told_if_not_written(output_path):
+        student.config.to_disk(output_path / CONFIG_NAME)
     score_weights = run.training["score_weights"]
     best = loop.distill(
         student,
@@ -255,7 +255,8 @@ def check_output(path: Path, *, resume: bool, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise DistillationError("TD506", path=path)
-    if resume and not (path / loop.FILE_NAME).exists() and not any(path.glob(f"{DIR_TARGETS}/**/{MANIFEST}")):
+    # One that was stopped before it had recorded or learned anything begins again.
+    if resume and not (path / loop.FILE_NAME).exists() and not (path / DIR_TARGETS).exists():
         raise DistillationError("TD302", path=path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -269,10 +270,7 @@ def check_output(path: Path, *, resume: bool, force: bool) -> None:
 def clear_output(path: Path) -> None:
     """Remove what an earlier run left in its output folder, and nothing else."""
     for name in OUTPUT_NAMES:
-        if (path / name).is_dir():
-            shutil.rmtree(path / name)
-        else:
-            (path / name).unlink(missing_ok=True)
+        remove(path / name)
 
 
 def _open_stores(targets: str | Path | Sequence[str | Path], teacher: Teacher | Sequence[Teacher]) -> list[Store]:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice
@@ -143,6 +144,14 @@ def copy_tokens(nlp: Language, doc: Doc | Span) -> Doc:
     return copy
 
 
+def replace_surrogates(text: str) -> str:
+    """Put question marks for lone surrogates, which JSON and Python can spell.
+
+    They are no characters and have no UTF-8; spaCy cannot store them.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not path.exists():
         raise DistillationError("TD102", path=path)
@@ -168,7 +177,7 @@ def _read_file(path: Path, skip_bad_lines: bool, column: str) -> Iterator[str]:
                 yield from _read_csv(path, file, skip_bad_lines, column)
             else:
                 yield from (line.rstrip("\r\n") for line in file)
-    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
         raise DistillationError("TD108", path=path, reason=error) from error
 
 
@@ -229,8 +238,7 @@ def _read_line(path: Path, number: int, line: str, column: str) -> str:
     text = record.get(column) if isinstance(record, dict) else None
     if not isinstance(text, str):
         raise DistillationError("TD106", path=path, line=number, found=line.strip()[:60], column=column)
-    # A lone surrogate, which JSON can spell, is no character and has no UTF-8; spaCy cannot store it.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return replace_surrogates(text)
 
 
 def _read_doc_bin(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Where the work is done: on a GPU, or on the CPU with the faster of two ways to multiply matrices."""
+"""Where the work is done: on which device, by which of two ways to multiply matrices, and when its memory is full."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,3 +56,9 @@ def fast_matrices(nlp: Language) -> Iterator[None]:
     finally:
         for node, ops in changed:
             node.ops = ops
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on a GPU or on the CPU."""
+    # CuPy's and NumPy's are MemoryErrors; PyTorch's is not, and PyTorch need not be installed.
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -38,6 +38,8 @@ MESSAGES: dict[str, str] = {
     "to learn from those that the config names.",
     "TD016": "A streamed corpus (max_epochs = -1) is learned from one teacher, and there are {count}: of several, "
     "what each says is recorded first. Set [distillation] max_epochs to 0 or more.",
+    "TD017": "{key} = {value} would run code that comes with a model from the Hugging Face Hub. Nothing that a config "
+    "names may do so. Set it to false, and take a model that transformers knows by itself.",
     # The text to learn on
     "TD101": "There is no text to learn on: none was given that has tokens, and [paths] distill and gold are null or "
     "have none. Give a file or folder of JSONL, plain text or DocBins with --paths.distill.",
@@ -64,6 +66,7 @@ MESSAGES: dict[str, str] = {
     "transformer of spacy-transformers.",
     "TD113": "The model {model!r} has no masked-LM head, or its tokenizer no mask, so it proposes no words. Name one "
     "with a head, such as bert-base-uncased, or use spacy-tinydistill.NeighbourAugmenter.v1.",
+    "TD114": "Text {number} is no string but of the type {found}. Expected strings, or a path.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
@@ -118,6 +121,8 @@ MESSAGES: dict[str, str] = {
     "TD224": "The student cannot start from its teacher's weights: found {found}, expected {expected}. Give it the "
     "teacher's pieces with spacy-tinydistill.TeacherPieces.v1, as many heads, and no more of anything else; or leave "
     "spacy-tinydistill.TeacherWeights.v1 out of [initialize.after_init].",
+    "TD225": "The student's pipe {pipe!r} cannot be saved: each has a folder of its name, beside those called {taken}. "
+    "Give it another name, without slashes, and map it in [distillation.student_to_teacher].",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
@@ -127,6 +132,9 @@ MESSAGES: dict[str, str] = {
     "start again with --force.",
     "TD304": "The weights of {pipe!r} are no longer finite numbers at step {step} (epoch {epoch}). The run was stopped "
     "and the last good checkpoint kept. Lower the learning rate or set grad_clip.",
+    "TD305": "There is not enough memory for an update at step {step} (epoch {epoch}), even with one text at a time; "
+    "the longest has {words} words. Cut texts into shorter pieces with --corpora.distill.max_length, or take a smaller "
+    "size.",
     # Reports
     "TD401": (
         "There is no {role} pipeline '{name}': neither an installed package of that name nor a folder. "
@@ -163,6 +171,8 @@ MESSAGES: dict[str, str] = {
     "TD506": "The output {path} is a file. Expected a folder, or a name that is free.",
     "TD507": "The output folder {path} cannot be made or read: {reason}. Choose another one.",
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
+    "TD509": "{path} cannot be written: {reason}. What was written before is whole. Make room, or see to the folder's "
+    "rights; then go on with the same command, a run with --resume.",
     # Static vectors
     "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
@@ -218,6 +228,8 @@ MESSAGES: dict[str, str] = {
     "too little memory for a worker, or a text crashes the teacher; Ray's logs say how workers ended.",
     "TD627": '"-" stands for the teachers that [distillation] teachers names, or whose targets were recorded, and '
     "there are none. Name the teacher, or give what `python -m spacy distill-targets` recorded with --targets.",
+    "TD628": "What was recorded of a Doc cannot be read back: {reason}. The store was made by something else; record "
+    "again.",
     "TD630": "The teacher's pipe {pipe!r} gave back {found} of {expected} Docs, of a batch that begins with {text!r}. "
     "What a pipe leaves out cannot be told from what it finds nothing in. Let it raise its errors, or give back each "
     "Doc.",

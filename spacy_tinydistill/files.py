@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +68,17 @@ class Folder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file so that it appears whole or not at all."""
-        if self.local:
-            (self.local / name).parent.mkdir(exist_ok=True)
-            write_whole(self.local / name, data)
-        else:
-            self._files.pipe_file(self._remote(name), data)
+        """Write a file so that it appears whole or not at all.
+
+        Raises:
+            DistillationError: TD509, it cannot be written, as on a full disk.
+        """
+        with told_if_not_written(f"{self.location}/{name}"):
+            if self.local:
+                (self.local / name).parent.mkdir(exist_ok=True)
+                write_whole(self.local / name, data)
+            else:
+                self._files.pipe_file(self._remote(name), data)
 
     def move(self, source: str, name: str) -> None:
         """Give a file another name, in place of what had it."""
@@ -83,8 +90,7 @@ class Folder:
     def remove(self, name: str = "") -> None:
         """Remove a folder, if it is there: this one or one in it."""
         if self.local:
-            if (self.local / name).exists():
-                shutil.rmtree(self.local / name)
+            remove(self.local / name)
         elif self._files.exists(self._remote(name)):
             self._files.rm(self._remote(name), recursive=True)
 
@@ -95,8 +101,36 @@ class Folder:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it appears whole or not at all, also where the machine stops."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    # What is left of a write that was broken off; or a link that somebody laid there, to have another file written.
+    remove(new)
+    try:
+        with new.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        # On a full disk it would take the room that others need.
+        new.unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of a link, the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_if_not_written(path: str | Path) -> Iterator[None]:
+    """Tell of a full disk, and of a folder that is not to be written to.
+
+    Raises:
+        DistillationError: TD509, what is done within could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DistillationError("TD509", path=error.filename or path, reason=error.strerror or error) from error

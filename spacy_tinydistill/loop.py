@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from timeit import default_timer as timer
 from typing import IO, Any
@@ -14,6 +14,7 @@ from typing import IO, Any
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import create_before_to_disk_callback, subdivide_batch, update_meta
+from spacy.util import logger
 from thinc.api import Model, fix_random_seed
 from wasabi import Printer
 
@@ -21,8 +22,9 @@ from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_
 from .components.annotations import speaks_of
 from .components.base import Lesson, is_encoder, pipes_of
 from .curve import CURVE_NAME, add_point, cut_back
-from .device import fast_matrices
+from .device import fast_matrices, is_out_of_memory
 from .errors import DistillationError
+from .files import told_if_not_written
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
 from .student.pipeline import save_student
@@ -88,7 +90,8 @@ def distill(
         The best weighted score.
 
     Raises:
-        DistillationError: TD301, a loss is not a number; TD302 or TD303, there is nothing to resume from.
+        DistillationError: TD301, a loss is not a number; TD302 or TD303, there is nothing to resume from; TD305,
+            there is not enough memory for one text; TD509, the disk is full.
         KeyboardInterrupt, SystemExit: Somebody asked to stop; what was learned is in the checkpoint.
     """
     msg = Printer(no_print=True)
@@ -99,7 +102,8 @@ def distill(
     if resume:
         state = load_checkpoint(output_path / FILE_NAME, student, lessons, optimizer)
         progress = Progress(**state["progress"], random_state=state["random"])
-    cut_back(output_path / CURVE_NAME, progress.step)
+    with told_if_not_written(output_path):
+        cut_back(output_path / CURVE_NAME, progress.step)
     steps = distill_while_improving(
         student, lessons, corpus, evaluate, settings=settings, training=training, progress=progress
     )
@@ -116,16 +120,18 @@ def distill(
                 if is_best is not None:
                     with student.select_pipes(disable=frozen):
                         update_meta(training, student, info)
-                    with student.use_params(optimizer.averages or {}):
-                        save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
-                        if is_best:
-                            save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
-                    add_point(output_path / CURVE_NAME, info)
-                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
+                    with told_if_not_written(output_path):
+                        with student.use_params(optimizer.averages or {}):
+                            save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
+                            if is_best:
+                                save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
+                        add_point(output_path / CURVE_NAME, info)
+                        save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     info["output_path"] = str(output_path / DIR_MODEL_LAST)
                 log_step(info if is_best is not None else None)
                 if (number := stopped()) is not None:
-                    save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
+                    with told_if_not_written(output_path):
+                        save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     stdout.write(msg.warn(f"Stopped after step {progress.step}. Go on with --resume.") + "\n")
                     leave(number)
     finally:
@@ -142,6 +148,7 @@ class Progress:
     words: int = 0
     seconds: float = 0.0
     results: list[Any] = field(default_factory=list)  # (score, step) of each evaluation
+    losses: dict[str, float] = field(default_factory=dict)  # Sums since the last evaluation, by pipe
     random_state: dict[str, Any] | None = None  # To go on with, where the run is a resumed one
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,7 +185,7 @@ def distill_while_improving(
     if settings.max_steps and progress.step >= settings.max_steps:
         return  # A finished run was resumed
     frozen = training["frozen_components"]
-    losses: dict[str, float] = {}
+    halvings = 0
     start_time = timer() - progress.seconds
     batches = create_batches(corpus, settings, training["seed"])
     for _ in islice(batches, progress.step + 1):
@@ -194,14 +201,8 @@ def distill_while_improving(
         is_last = is_last or 0 < settings.max_steps <= progress.step
         if training["before_update"]:
             training["before_update"](student, {"step": progress.step, "epoch": progress.epoch})
-        parts = list(subdivide_batch(batch, training["accumulate_gradient"]))
-        update = _Update(student, lessons, settings, training, progress, losses)
-        if settings.gold_weight:
-            for part in parts:
-                update.learn_from_gold(part)
-            _scale_gradients(student, settings.gold_weight)
-        for part in parts:
-            update.learn_from_teacher(part)
+        # What one batch found too large is too large for those that follow.
+        halvings = _Update(student, lessons, settings, training, progress).learn(batch, halvings)
         for name, pipe in pipes_of(student):
             if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
                 pipe.finish_update(optimizer)
@@ -209,7 +210,7 @@ def distill_while_improving(
             if lesson.model is not None:
                 lesson.model.finish_update(optimizer)
         optimizer.step_schedules()
-        score, other_scores, is_best = None, None, None
+        score, other_scores, is_best, losses = None, None, None, progress.losses
         if progress.step % training["eval_frequency"] == 0 or is_last:
             _check_weights(student, progress)
             with ExitStack() as stack:
@@ -220,6 +221,7 @@ def distill_while_improving(
                 score, other_scores = evaluate()
             progress.results.append((score, progress.step))
             is_best = score == max(result[0] for result in progress.results)
+            progress.losses = {}
         progress.words += sum(len(taught) for taught in batch)
         progress.seconds = timer() - start_time
         info = {
@@ -233,8 +235,6 @@ def distill_while_improving(
             "words": progress.words,
         }
         yield batch, info, is_best
-        if is_best is not None:
-            losses = {}
         # The earliest of equal scores is the best, as in spaCy.
         best_step = -max((score, -step) for score, step in progress.results)[1]
         if is_last or (training["patience"] and progress.step - best_step >= training["patience"]):
@@ -280,15 +280,62 @@ class _Update:
         settings: DistillationConfig,
         training: dict[str, Any],
         progress: Progress,
-        losses: dict[str, float],
     ) -> None:
         self.student = student
         self.lessons = lessons
         self.dropout = settings.dropout
+        self.gold_weight = settings.gold_weight
         self.frozen = training["frozen_components"]
         self.annotating = training["annotating_components"]
+        self.n_parts = training["accumulate_gradient"]
         self.progress = progress
-        self.losses = losses
+
+    def learn(self, batch: list[Taught], halvings: int) -> int:
+        """Add the gradients of a batch; where memory is too small for that, from the start again in smaller parts.
+
+        Args:
+            batch: The texts.
+            halvings: How often its parts, of which `accumulate_gradient` says the number, are halved at first.
+
+        Returns:
+            How often they had to be.
+
+        Raises:
+            DistillationError: TD305, memory is too small for one text at a time.
+        """
+        parts = _split(batch, self.n_parts, halvings)
+        before = dict(self.progress.losses)
+        while not self._has_learned(parts):
+            if max(map(len, parts)) == 1:
+                raise DistillationError(
+                    "TD305", step=self.progress.step, epoch=self.progress.epoch, words=max(map(len, batch))
+                )
+            # What a part that broke off had added cannot be told from the rest.
+            _forget_gradients(self.student, self.lessons)
+            self.progress.losses = dict(before)
+            halvings += 1
+            parts = _split(batch, self.n_parts, halvings)
+            logger.warning(
+                "Step %d: not enough memory. Batches are now learned in parts of half the size, here of %d texts at "
+                "most; what is learned stays the same.",
+                self.progress.step,
+                max(map(len, parts)),
+            )
+        return halvings
+
+    def _has_learned(self, parts: list[list[Taught]]) -> bool:
+        try:
+            if self.gold_weight:
+                for part in parts:
+                    self.learn_from_gold(part)
+                _scale_gradients(self.student, self.gold_weight)
+            for part in parts:
+                self.learn_from_teacher(part)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return True
 
     def learn_from_gold(self, batch: list[Taught]) -> None:
         """Add the gradients of spaCy's own losses on gold annotations; a pipe learns from Docs that have its own."""
@@ -346,7 +393,7 @@ class _Update:
             if is_encoder(pipe) and name not in self.frozen:
                 has_lesson = name in self.lessons
                 # What spaCy calls an encoder's loss is the size of its gradients.
-                pipe.update(examples, drop=self.dropout, losses={} if has_lesson else self.losses)
+                pipe.update(examples, drop=self.dropout, losses={} if has_lesson else self.progress.losses)
                 streams.append(_GradientStream(pipe))
                 taught_encoders += [(name, pipe)] * (name in names)
             elif name in names:
@@ -365,7 +412,7 @@ class _Update:
                 "TD301", pipe=name, loss=loss, step=self.progress.step, epoch=self.progress.epoch, docs=len(batch),
                 text=batch[0].predicted.text[:60],
             )  # fmt: skip
-        self.losses[name] = self.losses.get(name, 0.0) + loss
+        self.progress.losses[name] = self.progress.losses.get(name, 0.0) + loss
 
 
 class _GradientStream:
@@ -399,6 +446,28 @@ class _GradientStream:
         last = len(self.listeners) - 1
         if self.answered and last not in self.answered:
             self.listeners[last]._backprop([])
+
+
+def _split(batch: list[Taught], n_parts: int, halvings: int) -> list[list[Taught]]:
+    """Divide a batch as spaCy does, and then the parts in two, so often, as long as they have two texts."""
+    parts = list(subdivide_batch(batch, n_parts))
+    for _ in range(halvings):
+        parts = [half for part in parts for half in (part[: len(part) // 2], part[len(part) // 2 :]) if half]
+    return parts
+
+
+def _forget_gradients(student: Language, lessons: dict[str, Lesson]) -> None:
+    """Set all gradients to 0, and let go of what encoders keep for the way back."""
+    own = (node for lesson in lessons.values() if lesson.model is not None for node in lesson.model.walk())
+    for node in chain(_nodes(student), own):
+        for name in node.param_names:
+            if node.has_grad(name):
+                node.get_grad(name).fill(0)
+        for shim in node.shims:
+            shim._model.zero_grad()
+    for _, pipe in pipes_of(student):
+        for listener in getattr(pipe, "listeners", ()):
+            listener._outputs = listener._backprop = None
 
 
 def _scale_gradients(student: Language, factor: float) -> None:

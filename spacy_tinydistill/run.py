@@ -17,7 +17,7 @@ from spacy.util import load_config, registry
 from thinc.api import Config, ConfigValidationError, set_gpu_allocator
 from wasabi import msg
 
-from .corpus import Reader, make_examples
+from .corpus import Reader, make_examples, replace_surrogates
 from .errors import DistillationError
 from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of, shares_of
 from .student.config import student_config
@@ -159,7 +159,7 @@ def prepare(
     training = resolve_training(student.config, settings, gpu_id)
     readers = resolve_readers(student.config, settings, training)
     if texts is not None and not isinstance(texts, str | Path):
-        readers["distill"] = _reader_of(list(texts))
+        readers["distill"] = _reader_of(_check_texts(texts))
     corpora = _read_corpora(readers, student, whole=settings.max_epochs >= 0)
     if corpora.dev and encodes_only(student):
         raise DistillationError("TD223", count=len(corpora.dev))
@@ -293,19 +293,31 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
 
     Raises:
         DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD013, a value
-            is to be put in place of a path and is none.
+            is to be put in place of a path and is none; TD017, it would run a model's own code.
     """
     for key, value in overrides.items():
         if key.startswith("paths.") and value is not None and not isinstance(value, str):
             raise DistillationError("TD013", key=key, value=value)
     try:
         if isinstance(config, Config):
-            return Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
-        return load_config(config, overrides=overrides, interpolate=False)
+            found = Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
+        else:
+            found = load_config(config, overrides=overrides, interpolate=False)
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
     except (OSError, ValueError, ConfigParserError) as error:
         raise DistillationError("TD005", reason=error) from None
+    _refuse_remote_code(found)
+    return found
+
+
+def _refuse_remote_code(block: dict[str, Any], path: str = "") -> None:
+    """See that no Hugging Face model of which a config names the arguments may bring its own code."""
+    for key, value in block.items():
+        if key == "trust_remote_code" and value:
+            raise DistillationError("TD017", key=f"{path}{key}", value=value)
+        if isinstance(value, dict):
+            _refuse_remote_code(value, f"{path}{key}.")
 
 
 def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
@@ -349,6 +361,15 @@ def resolve_readers(config: Config, settings: DistillationConfig, training: dict
         except (ValueError, TypeError) as error:
             raise DistillationError("TD004", reason=error) from None
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
+
+
+def _check_texts(texts: Iterable[str]) -> list[str]:
+    checked = []
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise DistillationError("TD114", number=number, found=type(text).__name__)
+        checked.append(replace_surrogates(text))
+    return checked
 
 
 def _reader_of(texts: list[str]) -> Reader:

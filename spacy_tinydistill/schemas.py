@@ -1,6 +1,7 @@
 """The [distillation] block of a config: every default and every check in one place."""
 
 from collections.abc import Callable, Iterable
+from configparser import Error as ConfigParserError
 from difflib import get_close_matches
 from typing import Any
 
@@ -120,6 +121,8 @@ def read_distillation_config(config: Config) -> DistillationConfig:
         block = config.interpolate()["distillation"]
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
+    except ConfigParserError as error:
+        raise DistillationError("TD005", reason=error) from None
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:

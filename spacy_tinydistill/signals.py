@@ -39,6 +39,19 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
         restore()
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl+C does: with files closed and locks given back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: leave(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def leave(number: int) -> None:
     """End as a signal asks to: Ctrl+C as Python always does, SIGTERM with exit code 143."""
     if number == signal.SIGINT:

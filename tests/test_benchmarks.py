@@ -70,3 +70,20 @@ def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(
 
     assert "ours         0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%" in quality("table")
     assert quality("run", "--task", "wnut17", "--seeds", "2", "--raw-words", "0") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("killed_training.py", ["--kills", "1", "--steps", "4", "--eval-frequency", "2"], "these differ: none"),
+        ("memory.py", ["--minutes", "0", "--warm-up", "0", "--every", "1"], "+0.00%"),
+    ],
+)
+def test_scripts_of_reliability_run(script, options, said, tmp_path):
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt")
+    command = [sys.executable, THROUGHPUT.with_name(script), tmp_path / "teacher", texts, *options]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert said in result.stdout

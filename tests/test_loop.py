@@ -1,6 +1,8 @@
 """The loop: resumed runs, repeatable runs, runs that go wrong, and where each setting makes it stop."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,14 +20,16 @@ from spacy.util import registry
 from thinc.api import Model
 from tiny_teacher import make_teacher, write_texts
 
-from spacy_tinydistill import api, distill
+from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill.components.span_labels import SpanLabels
 from spacy_tinydistill.components.text_labels import TextLabels, TextLabelsLesson
-from spacy_tinydistill.components.token_labels import TokenLabels
+from spacy_tinydistill.components.token_labels import TokenLabels, TokenLabelsLesson
 from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
+from spacy_tinydistill.teacher import store as store_module
+from spacy_tinydistill.teacher.store import HEADER, Store, read_manifest
 
 
 class Killed(Exception):
@@ -132,6 +136,38 @@ def test_the_same_seed_is_the_same_run(teacher, texts, dev_path, tmp_path):
     assert runs.run("one") == runs.run("other")
 
 
+SEEDED = """
+import sys
+sys.path.insert(0, {tests!r})
+import pyarrow
+pyarrow.set_cpu_count({threads})
+pyarrow.set_io_thread_count({threads})
+from spacy_tinydistill import distill
+distill({teacher!r}, {texts!r}, output={output!r}, overrides={settings!r})
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_is_the_same_run_in_another_process(tmp_path):
+    """With another seed for Python's hashes, in whose order sets are, and other numbers of threads that read data."""
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt")
+    settings = {"distillation.max_steps": 20, "training.eval_frequency": 10, "distillation.batcher.size": 60}
+    found = []
+    for hash_seed, threads in (("1", 1), ("2", 3)):
+        output = tmp_path / hash_seed
+        script = SEEDED.format(
+            tests=str(Path(__file__).parent), threads=threads, teacher=str(tmp_path / "teacher"), texts=str(texts),
+            output=str(output), settings=settings,
+        )  # fmt: skip
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append({name: files_of(output / name) for name in (DIR_MODEL_LAST, DIR_MODEL_BEST, "targets")})
+        found[-1]["meta"] = (output / DIR_MODEL_LAST / "meta.json").read_bytes()
+    assert found[0] == found[1]
+
+
 def test_another_seed_is_another_run(teacher, texts, dev_path, tmp_path):
     found = []
     for seed in (0, 1):
@@ -197,6 +233,156 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(teacher, texts, tmp_
     whole, in_parts = found
     for name, weights in whole.items():
         numpy.testing.assert_allclose(in_parts[name], weights, atol=1e-4, err_msg=name)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Stands for PyTorch's, by its name; CuPy's is a MemoryError."""
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Make the last pipe's lesson run out of memory, its work half done, where it has more texts than so many."""
+
+    def set_limit(most, error):
+        update = TokenLabelsLesson.update
+
+        def fail(self, docs, targets, *, dropout):
+            loss = update(self, docs, targets, dropout=dropout)
+            if self.student.name == "senter" and len(docs) > most:
+                raise error("out of memory")
+            return loss
+
+        monkeypatch.setattr(TokenLabelsLesson, "update", fail)
+
+    return set_limit
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError, MemoryError])
+def test_where_memory_is_short_the_same_is_learned_in_smaller_parts(
+    teacher, texts, tmp_path, little_memory, caplog, error
+):
+    gold = tmp_path / "gold.spacy"
+    DocBin(docs=make_docs(spacy.blank("en").vocab, 10, seed=7)).to_disk(gold)
+    settings = {"dropout": 0.0, "distillation.batcher.size": 300, "paths.gold": str(gold), "gold_weight": 3.0}
+    found = []
+    for name in ("enough", "little"):
+        if name == "little":
+            little_memory(3, error)
+        # Two pipes and an encoder that they share: when the second fails, the others hold gradients already.
+        config = make_config(teacher, ["tagger", "senter"])
+        # Adam would make a whole step of a gradient that is all rounding.
+        config["distillation"]["optimizer"] = {"@optimizers": "SGD.v1", "learn_rate": 0.001}
+        distil_quickly(teacher, texts[:30], tmp_path / name, config, steps=4, learn_rate=False, **settings)
+        meta = srsly.read_json(tmp_path / name / DIR_MODEL_LAST / "meta.json")
+        found.append((weights_of(spacy.load(tmp_path / name / DIR_MODEL_LAST)), meta["performance"]))
+    (enough, performance), (little, performance_of_little) = found
+    assert "not enough memory" not in caplog.text.partition("Step 0")[0]
+    for name, weights in enough.items():
+        numpy.testing.assert_allclose(little[name], weights, atol=1e-5, err_msg=name)
+    for loss in ("tagger_loss", "senter_loss"):
+        assert performance_of_little[loss] == pytest.approx(performance[loss], rel=1e-3)
+    # What is too much for one batch is not tried with each.
+    warnings = [record for record in caplog.records if "not enough memory" in record.getMessage()]
+    assert 1 <= len(warnings) <= 3
+
+
+def test_memory_that_is_too_small_for_one_text(teacher, texts, tmp_path, little_memory):
+    little_memory(0, MemoryError)
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:20], tmp_path, make_config(teacher, ["tagger", "senter"]), steps=4)
+    assert caught.value.code == "TD305"
+    assert "max_length" in str(caught.value)
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no small disk can be made here: mounting a tmpfs is not allowed")
+    yield folder
+    # Lazily: shards may still be mapped.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path, *, leave: int) -> None:
+    """Fill a disk but for so many bytes."""
+    with (folder / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(folder).free - leave))
+
+
+# What `[training.before_update]` fills up: a disk, and how much of it is left.
+FILLED: dict[str, int] = {}
+
+
+@registry.callbacks("tests.fill_disk.v1")
+def fill_disk(at: int):
+    def watch(nlp, info):
+        if info["step"] == at:
+            for folder, leave in FILLED.items():
+                fill(Path(folder), leave=leave)
+
+    return watch
+
+
+@pytest.mark.parametrize("room", ["nothing", "a student", "two students"])
+def test_a_full_disk(teacher, texts, dev_path, tmp_path, small_disk, room):
+    """The last good checkpoint stays, and from it the run goes on."""
+
+    def run(output, *, fill_at=-1, resume=False):
+        settings = {"paths.dev": str(dev_path), "training.eval_frequency": 4, "distillation.batcher.size": 100}
+        settings["training.before_update"] = {"@callbacks": "tests.fill_disk.v1", "at": fill_at}
+        config = make_config(teacher, ["tagger"])
+        distil_quickly(teacher, texts[:20], output, config, steps=8, resume=resume, **settings)
+
+    run(tmp_path / "undisturbed")
+    student = sum(map(len, files_of(tmp_path / "undisturbed" / DIR_MODEL_LAST).values()))
+    checkpoint = (tmp_path / "undisturbed" / "checkpoint.msgpack").stat().st_size
+    leave = {"nothing": 0, "a student": int(1.2 * student), "two students": int(2.5 * student)}[room]
+    # Else there would be room for all.
+    assert leave < checkpoint
+    FILLED.clear()
+    FILLED[str(small_disk)] = leave
+    with pytest.raises(DistillationError) as caught:
+        run(small_disk / "run", fill_at=6)
+    assert caught.value.code == "TD509"
+    assert "No space left on device" in str(caught.value)
+    assert "--resume" in str(caught.value)
+    assert not list((small_disk / "run").glob("*.new"))
+    state = srsly.msgpack_loads((small_disk / "run" / "checkpoint.msgpack").read_bytes())
+    assert state["progress"]["step"] == 4
+    spacy.load(small_disk / "run" / DIR_MODEL_LAST)
+    spacy.load(small_disk / "run" / DIR_MODEL_BEST)
+    (small_disk / "filler").unlink()
+    run(small_disk / "run", resume=True)
+    for name in (DIR_MODEL_LAST, DIR_MODEL_BEST):
+        assert files_of(small_disk / "run" / name) == files_of(tmp_path / "undisturbed" / name)
+
+
+def test_a_full_disk_while_the_teacher_is_asked(teacher, texts, tmp_path, small_disk, monkeypatch):
+    monkeypatch.setattr(store_module, "SHARD_WORDS", 300)
+    config = make_config(teacher, ["parser"])
+    undisturbed = record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
+    assert len(undisturbed.shards) > 4
+    fill(
+        small_disk, leave=(tmp_path / "store" / HEADER).stat().st_size + int(2.5 * undisturbed.shards[0].bytes) + 50_000
+    )
+    store = small_disk / "store"
+    with pytest.raises(DistillationError) as caught:
+        record_targets(teacher, texts[:60], store=store, config=config)
+    assert caught.value.code == "TD509"
+    assert "No space left on device" in str(caught.value)
+    begun = read_manifest(store)
+    assert 0 < len(begun.shards) < len(undisturbed.shards)
+    assert begun.shards == undisturbed.shards[: len(begun.shards)]
+    (small_disk / "filler").unlink()
+    assert record_targets(teacher, texts[:60], store=store, config=config) == undisturbed
+    Store(store)
 
 
 def test_patience(teacher, texts, tmp_path, watched):

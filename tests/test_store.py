@@ -14,7 +14,7 @@ import numpy
 import pytest
 import srsly
 from conftest import distil_quickly, make_config
-from generator import make_docs
+from generator import make_docs, make_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
@@ -316,6 +316,44 @@ def test_a_killed_recording_goes_on(tmp_path):
 
 def count_shards(path: Path) -> int:
     return len(list(path.glob("shard-*.arrow")))
+
+
+SIGNALLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from generator import make_texts
+from spacy.cli._util import app
+import spacy_tinydistill.cli.distill_targets
+from spacy_tinydistill.teacher import store
+store.SHARD_WORDS = 100
+sys.argv = ["spacy", "distill-targets", {teacher!r}, {texts!r}, {store!r}]
+app()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_recording_that_is_asked_to_stop(tmp_path, number, code):
+    """It leaves with the signal's exit code, gives its lock back, and goes on as if nobody had asked."""
+    make_teacher().to_disk(tmp_path / "teacher")
+    texts = write_texts(tmp_path / "texts.txt", make_texts(600, seed=1))
+    store = tmp_path / "store"
+    script = SIGNALLED.format(
+        tests=str(Path(__file__).parent), teacher=str(tmp_path / "teacher"), texts=str(texts), store=str(store)
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while process.poll() is None and count_shards(store) < 3:
+        time.sleep(0.001)
+    process.send_signal(number)
+    output = process.communicate()[0].decode()
+    assert process.returncode == code, output
+    assert "Traceback" not in output
+    begun = read_manifest(store)
+    assert not begun.complete
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_manifest(store).shards[: len(begun.shards)] == begun.shards
+    assert Store(store).manifest.count(*Role) == 600
 
 
 @pytest.mark.usefixtures("small_shards")

@@ -11,13 +11,15 @@ from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
 from ..errors import DistillationError
+from ..signals import terminable
 
 
 @contextmanager
 def numbered_errors() -> Iterator[None]:
-    """Print a `DistillationError` without its traceback and leave with exit code 1; after Ctrl+C, with 130."""
+    """Print a `DistillationError` without its traceback and leave with exit code 1; after a signal, with 130 or 143."""
     try:
-        yield
+        with terminable():
+            yield
     except DistillationError as error:
         msg.fail(str(error))
         sys.exit(1)

@@ -19,7 +19,7 @@ from spacy.pipeline.spancat import SpanCategorizer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..teacher.targets import Arrays, annotated_bytes
+from ..teacher.targets import Arrays, annotated_bytes, read_annotated_bytes
 from ..teacher.wrapped import has_answered
 from .base import Lesson, Reads, TeachingRule, is_encoder
 
@@ -83,7 +83,7 @@ def read_annotated(arrays: Arrays, student: Any) -> Doc:
         arrays: What `Annotations.record` returned for the Doc.
         student: The pipe that will learn from it.
     """
-    doc = Doc(student.vocab).from_bytes(arrays["doc"].tobytes())
+    doc = read_annotated_bytes(arrays["doc"].tobytes(), student.vocab)
     if isinstance(student, EntityRecognizer) and not doc.has_annotation("ENT_IOB"):
         # A component that found no entity says nothing; here that means there is none, not that none is known.
         doc.set_ents([], default="outside")

@@ -1,6 +1,6 @@
 """Make a student from its config and its teacher, and write it out as a plain spaCy pipeline."""
 
-import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +17,16 @@ from thinc.api import Config, ConfigValidationError, fix_random_seed
 from ..components.annotations import Annotations
 from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
+from ..files import remove
 from ..schemas import DistillationConfig, reason_of
 from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
 from ..teacher.targets import LessonPlan
 
 # For each taught student pipe, the teacher's pipe by name and the rule by which it teaches.
 Plan = dict[str, tuple[str, TeachingRule]]
+
+# What spaCy itself writes into a pipeline's folder, beside a folder for each pipe.
+TAKEN_NAMES = ("tokenizer", "vocab")
 
 
 def make_student(config: Config, teacher: TeacherProfile) -> Language:
@@ -33,7 +37,8 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
         teacher: The teacher.
 
     Raises:
-        DistillationError: TD209, another language; TD210, a config that spaCy refuses.
+        DistillationError: TD209, another language; TD210, a config that spaCy refuses; TD225, a pipe that cannot be
+            saved.
     """
     lang = config.interpolate().get("nlp", {}).get("lang")
     if lang != teacher.lang:
@@ -47,6 +52,11 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
         raise DistillationError("TD210", reason=reason_of(error)) from None
     except ValueError as error:
         raise DistillationError("TD210", reason=error) from None
+    for name in student.pipe_names:
+        if name in TAKEN_NAMES or "/" in name or "\\" in name:
+            raise DistillationError("TD225", pipe=name, taken=" and ".join(TAKEN_NAMES))
+    # spaCy's limit guards the memory of a parser, which never sees a whole text here, and would end an evaluation.
+    student.max_length = sys.maxsize
     if teacher.tokenizer is not None and student.config["nlp"]["tokenizer"] == teacher.tokenizer_config:
         student.tokenizer.from_bytes(teacher.tokenizer, exclude=["vocab"])  # type: ignore[union-attr]
     return student
@@ -253,20 +263,25 @@ def save_student(student: Language, path: Path, strings: Iterable[str]) -> None:
             megabyte or more that no pipe reads.
     """
     new = path.with_name(f"{path.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    student.to_disk(new)
-    srsly.write_json(new / "vocab" / "strings.json", sorted(strings))
+    remove(new)
+    try:
+        student.to_disk(new)
+        srsly.write_json(new / "vocab" / "strings.json", sorted(strings))
+    except OSError:
+        # On a full disk it would take the room that others need.
+        remove(new)
+        raise
     replace_folder(new, path)
 
 
 def replace_folder(new: Path, path: Path) -> None:
     """Put a finished folder in another's place; a crash leaves the old or the new one whole, under one of two names."""
     old = path.with_name(f"{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     if path.exists():
         path.rename(old)
     new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
 
 
 def _check_names(student: Language, settings: DistillationConfig) -> None:

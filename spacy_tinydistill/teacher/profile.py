@@ -9,6 +9,7 @@ from typing import Any
 
 import spacy
 import srsly
+from pydantic import TypeAdapter
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.util import get_package_path, is_package, registry
@@ -69,9 +70,11 @@ class TeacherProfile:
     @classmethod
     def from_bytes(cls, data: bytes) -> "TeacherProfile":
         """Undo `to_bytes`."""
-        fields = srsly.msgpack_loads(data)
-        fields["pipes"] = {name: PipeProfile(**pipe) for name, pipe in fields["pipes"].items()}
-        return cls(**fields)
+        return _PROFILE.validate_python(srsly.msgpack_loads(data))
+
+
+# What a profile of somebody else's making is checked by.
+_PROFILE = TypeAdapter(TeacherProfile)
 
 
 def profile_teacher(teacher: Language) -> TeacherProfile:
@@ -138,14 +141,19 @@ def write_files(files: dict[str, bytes], root: Path) -> Path:
         What the pipe's `from_disk` is to be given.
 
     Raises:
-        DistillationError: TD601, a path that leads out of the folder.
+        DistillationError: TD601, a path that leads out of the folder, or that no file can have.
     """
     for name, data in files.items():
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
+        try:
+            path = (root / name).resolve()
+            is_inside = path.is_relative_to(root.resolve())
+            if is_inside:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+        except (OSError, ValueError) as error:
+            raise DistillationError("TD601", path=root, reason=f"it names a file {name!r}: {error}.") from error
+        if not is_inside:
             raise DistillationError("TD601", path=root, reason=f"it names a file outside of itself: {name!r}.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
     return root / FILES_NAME
 
 

@@ -16,6 +16,7 @@ beside it in `PIPE/ARRAY.shape`.
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ import numpy
 import pyarrow as pa
 import srsly
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DistillationError
 from ..files import Folder
@@ -44,6 +46,20 @@ PENDING = "pending"
 # A shard is cut when it has so many words: large enough that files are few, small enough that what an interruption
 # costs, and a recorder's memory, is little.
 SHARD_WORDS = 50_000
+
+# The columns of a shard, beside those of the targets.
+COLUMNS = {
+    "role": pa.uint8(),
+    "index": pa.int64(),
+    "words": pa.list_(pa.string()),
+    "spaces": pa.list_(pa.uint8()),
+    "norms.at": pa.list_(pa.int32()),
+    "norms": pa.list_(pa.string()),
+    "annotated": pa.large_binary(),
+}
+
+# Of a column that holds the shapes of another's arrays.
+SHAPE = pa.list_(pa.int32())
 
 # Docs are shuffled among so many shards.
 WINDOW_SHARDS = 4
@@ -67,11 +83,7 @@ class Header:
     def from_bytes(cls, data: bytes) -> "Header":
         """Undo `to_bytes`."""
         fields = srsly.msgpack_loads(data)
-        return cls(
-            fingerprint=fields["fingerprint"],
-            profile=TeacherProfile.from_bytes(fields["profile"]),
-            lessons={name: LessonPlan(**lesson) for name, lesson in fields["lessons"].items()},
-        )
+        return _HEADER.validate_python({**fields, "profile": TeacherProfile.from_bytes(fields["profile"])})
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,10 @@ class Manifest:
         """Count the Docs of which there is something for a student's pipe to learn; None where that is not known."""
         said = [shard.said for shard in self.shards]
         return None if None in said else sum((counts or {}).get(pipe, 0) for counts in said)
+
+
+# What a file of somebody else's making is checked by.
+_HEADER, _MANIFEST = TypeAdapter(Header), TypeAdapter(Manifest)
 
 
 class StoreWriter:
@@ -279,6 +295,7 @@ class _ShardReader:
             with pa.ipc.open_file(folder.map(name)) as file:
                 batch = file.get_batch(0)
             batch.validate(full=True)
+            _check_columns(batch)
             self.roles = batch["role"].to_numpy()
             self.indices = batch["index"].to_numpy()
             self.annotated = batch["annotated"]
@@ -288,9 +305,42 @@ class _ShardReader:
             self.norms = _Rows(batch["norms"], batch["norms"].values.to_pylist())
             names = [name for name in batch.schema.names if "/" in name and not name.endswith(".shape")]
             self.arrays = {name: (_Rows(batch[name]), _Rows(batch[f"{name}.shape"])) for name in names}
-        except (pa.ArrowException, KeyError, OSError, AttributeError, IndexError) as error:
+            self._check_rows()
+        # What Arrow, and NumPy with it, says of a file of somebody else's making.
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+            OSError,
+            pa.ArrowException,
+        ) as error:
             path = f"{folder.location}/{name}"
             raise DistillationError("TD601", path=path, reason=f"it is no shard of targets ({error!r}).") from error
+
+    def _check_rows(self) -> None:
+        """See that each row makes a record.
+
+        Raises:
+            ValueError: One does not.
+        """
+        if not set(numpy.unique(self.roles)) <= set(Role):
+            raise ValueError("a role that does not exist")
+        if not numpy.array_equal(self.words.lengths, self.spaces.lengths):
+            raise ValueError("as many spaces as words")
+        if not numpy.array_equal(self.norms.lengths, self.norms_at.lengths):
+            raise ValueError("norms of other tokens")
+        for row, n_words in enumerate(self.words.lengths):
+            at = self.norms_at[row]
+            if len(at) and not (at.min() >= 0 and at.max() < n_words):
+                raise ValueError("a norm of no token")
+        for name, (values, shapes) in self.arrays.items():
+            for row in numpy.flatnonzero(values.is_valid).tolist():
+                shape = shapes[row]
+                if (shape < 0).any() or math.prod(shape.tolist()) != values.lengths[row]:
+                    raise ValueError(f"an array of {name} that has not its shape")
 
     def rows_of(self, roles: Iterable[Role]) -> list[int]:
         """Find the rows that are there for something."""
@@ -313,11 +363,33 @@ class _ShardReader:
         )
 
 
+def _check_columns(batch: Any) -> None:
+    """See that a shard's columns are those that are written.
+
+    Raises:
+        ValueError, KeyError: They are not.
+    """
+    for name, kind in COLUMNS.items():
+        column = batch[name]
+        if column.type != kind:
+            raise ValueError(f"{name} is {column.type}, expected {kind}")
+        if name != "annotated" and (column.null_count or (pa.types.is_list(kind) and column.values.null_count)):
+            raise ValueError(f"{name} has nulls")
+    for name in set(batch.schema.names) - COLUMNS.keys():
+        kind = batch[name].type
+        is_number = pa.types.is_list(kind) and (
+            pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)
+        )
+        if not is_number or batch[name].values.null_count or (name.endswith(".shape") and kind != SHAPE):
+            raise ValueError(f"{name} is {kind}, expected a list of numbers")
+
+
 class _Rows:
     """A list column, by row."""
 
     def __init__(self, column: Any, values: Any = None) -> None:
         self.offsets = column.offsets.to_pylist()
+        self.lengths = numpy.diff(self.offsets)
         self.is_valid = column.is_valid().to_pylist()
         self.values = column.values.to_numpy() if values is None else values
 
@@ -425,13 +497,16 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         fields = json.loads(folder.read(MANIFEST))
         version = fields["format_version"]
-        shards = [Shard(**shard) for shard in fields.pop("shards")] if version == FORMAT_VERSION else []
-        manifest = Manifest(**fields, shards=shards) if version == FORMAT_VERSION else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+        manifest = _MANIFEST.validate_python(fields) if version == FORMAT_VERSION else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DistillationError("TD601", path=path, reason=f"{MANIFEST}: {place}: {first['msg']}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
         raise DistillationError("TD601", path=path, reason=f"{MANIFEST} cannot be read ({error!r}).") from error
     if manifest is None:
         raise DistillationError("TD602", path=path, found=version, expected=FORMAT_VERSION)
-    for number, shard in enumerate(shards):
+    for number, shard in enumerate(manifest.shards):
         # Nothing but this name: a manifest of somebody else's making must not lead out of the store.
         if shard.file != shard_name(number):
             raise DistillationError("TD601", path=path, reason=f"{MANIFEST} names a file {shard.file!r}.")

@@ -9,6 +9,8 @@ import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from ..errors import DistillationError
+
 # The record of one pipe on one Doc. Always NumPy arrays on the host, whatever device the teacher is on.
 Arrays = dict[str, numpy.ndarray]
 
@@ -62,7 +64,7 @@ class Record:
 
     def make_annotated_doc(self, vocab: Vocab) -> Doc:
         """Make a Doc of the tokens with the teacher's annotations; without, where it was not asked for them."""
-        return Doc(vocab).from_bytes(self.annotated) if self.annotated else self.make_doc(vocab)
+        return read_annotated_bytes(self.annotated, vocab) if self.annotated else self.make_doc(vocab)
 
 
 def annotated_bytes(doc: Doc) -> bytes:
@@ -73,6 +75,18 @@ def annotated_bytes(doc: Doc) -> bytes:
     fields = srsly.msgpack_loads(doc.to_bytes(exclude=["tensor", "user_data"]))
     fields["strings"] = sorted(fields["strings"])
     return srsly.msgpack_dumps(fields)
+
+
+def read_annotated_bytes(data: bytes, vocab: Vocab) -> Doc:
+    """Undo `annotated_bytes`.
+
+    Raises:
+        DistillationError: TD628, they are not of its making.
+    """
+    try:
+        return Doc(vocab).from_bytes(data, exclude=["tensor", "user_data"])
+    except Exception as error:  # MessagePack of somebody else's making can break in any way
+        raise DistillationError("TD628", reason=f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
