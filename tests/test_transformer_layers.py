@@ -17,6 +17,7 @@ from test_teachers import (  # noqa: F401
 )
 
 from spacy_tinydistill.api import record_targets
+from spacy_tinydistill.components.transformer_layers import transformer_layers
 from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
@@ -173,8 +174,9 @@ def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_pat
         room = Classroom(teacher, config, [text])
         losses.append(room.learn())
         assert ("attention" in room.targets[0]) == (len(room.docs[0]) < 30)
-        if "attention" in room.targets[0]:
-            n = len(room.targets[0]["pieces"])
+        n = len(room.targets[0]["pieces"])
+        assert ("attention" in room.targets[0]) == (n > 0)
+        if n:
             assert room.targets[0]["attention"].shape == (2, 2, n, n)
     assert losses[0] > 0
     assert losses[1:] == [0.0, 0.0]
@@ -357,3 +359,9 @@ def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):  # noqa: F811
     with pytest.raises(DistillationError) as caught:
         start_from(curated_teacher, tiny_transformer(**LIKE_THE_TEACHER), "last")
     assert caught.value.code == "TD224"
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (1.0, -1.0, 1.0)])
+def test_weights_that_teach_nothing(weights):
+    with pytest.raises(ValueError, match="weights"):
+        transformer_layers("last", *weights)

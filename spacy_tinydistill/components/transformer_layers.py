@@ -1,7 +1,7 @@
 """Transformers: a student's layers come to hold what is in its teacher's, and attend to what these attend to."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -37,6 +37,9 @@ def transformer_layers(
         hidden_weight: Of the hidden states'.
         attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
     """
+    weights = embeddings_weight, hidden_weight, attention_weight
+    if min(weights) < 0 or not any(weights):
+        raise ValueError(f"the weights are {weights}, expected none below 0, and one above.")
     return TransformerLayers(
         layers=layers,
         embeddings_weight=embeddings_weight,
@@ -80,20 +83,18 @@ class TransformerLayers(TeachingRule):
         settings = {key: value for key, value in vars(self).items() if key != "n_layers"}
         return TransformerLayers(**settings, n_layers=len(_bert_of(student).layers))
 
-    def asking(self, teacher: Any) -> AbstractContextManager[None]:
-        """All layers are handed out, where they are usually dropped, and attention, if it is to be learned."""
-        stack: Any = ExitStack()
-        stack.enter_context(all_layers(teacher))
-        if self.attention_weight:
-            stack.enter_context(attention(teacher))
-        return stack
+    @contextmanager
+    def asking(self, teacher: Any) -> Iterator[None]:
+        """Have all layers handed out, where they are usually dropped, and attention, if it is to be learned."""
+        with all_layers(teacher), attention(teacher) if self.attention_weight else nullcontext():
+            yield
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record what the weights ask for of the chosen layers.
 
         `vectors`, float16, shape (tokens, layers, width), the embeddings first; `attention`, float16, shape (layers,
-        heads, pieces, pieces), before the softmax, each row with a mean of 0, and `pieces`, int32, their numbers:
-        these two of Docs that went through in one window.
+        heads, pieces, pieces), before the softmax, each row with a mean of 0, and `pieces`, int32, their numbers; of
+        a Doc that went through in several windows no attention and no pieces.
         """
         return [self._record(teacher, doc) for doc in docs]
 
@@ -163,15 +164,15 @@ class TransformerLayers(TeachingRule):
         found = token_layers(doc, teacher)
         mapping = map_layers(self.layers, self.n_layers, len(found) - 1)
         chosen = [0] * bool(self.embeddings_weight) + mapping * bool(self.hidden_weight)
-        arrays = {}
+        arrays: Arrays = {}
         if chosen:
             arrays["vectors"] = numpy.stack([found[layer] for layer in chosen], axis=1).astype("float16")
-        shown = piece_attention(doc) if self.attention_weight else None
-        if shown:
-            pieces, scores = shown
-            # scores[0] is that of the first layer above the embeddings.
-            attention = numpy.stack([scores[layer - 1] for layer in mapping]).astype("float16")
-            arrays |= {"pieces": pieces, "attention": attention}
+        if self.attention_weight:
+            arrays["pieces"] = numpy.zeros(0, dtype="int32")
+            if shown := piece_attention(doc):
+                arrays["pieces"], scores = shown
+                # scores[0] is that of the first layer above the embeddings.
+                arrays["attention"] = numpy.stack([scores[layer - 1] for layer in mapping]).astype("float16")
         return arrays
 
 
@@ -261,7 +262,7 @@ class TransformerLayersLesson(Lesson):
         lengths = [0] * len(group)
         for i, (doc, pieces) in enumerate(group):
             arrays = targets[doc] if doc >= 0 else {}
-            if "pieces" in arrays and numpy.array_equal(arrays["pieces"], pieces):
+            if "attention" in arrays and numpy.array_equal(arrays["pieces"], pieces):
                 found[:, i] = arrays["attention"]
                 lengths[i] = length
         return list(found), lengths
