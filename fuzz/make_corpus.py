@@ -162,6 +162,9 @@ def configs() -> dict[str, bytes]:
         "optimizer": (good + optimizer).encode(),
         "variable": good.replace("0.1", "${paths.d}").encode(),
         "circle": b"[distillation]\na = ${distillation.b}\nb = ${distillation.a}\n",
+        # Found by the fuzzer.
+        "child-before-parent": b"[distillation.batcher]\nsize = 1\n\n[distillation]\nmax_steps = 1\n",
+        "half-a-variable": b'[distillation]\ndropout = "${di[paths]"\n',
         "no-variable": b"[distillation]\ndropout = ${paths.nothing}\n",
         "function": good.replace("0.1", '{"@readers": "no.Such.v1"}').encode(),
         "percent": b"[distillation]\ndropout = %(x)s\n",

@@ -307,6 +307,9 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
         raise DistillationError("TD005", reason=reason_of(error)) from None
     except (OSError, ValueError, ConfigParserError) as error:
         raise DistillationError("TD005", reason=error) from None
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What the parser falls over, it says nothing of.
+        raise DistillationError("TD005", reason=repr(error)) from None
     _refuse_remote_code(found)
     return found
 

@@ -121,8 +121,11 @@ def read_distillation_config(config: Config) -> DistillationConfig:
         block = config.interpolate()["distillation"]
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
-    except ConfigParserError as error:
+    except (ConfigParserError, ValueError) as error:
         raise DistillationError("TD005", reason=error) from None
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What the parser falls over, it says nothing of.
+        raise DistillationError("TD005", reason=repr(error)) from None
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:
