@@ -319,7 +319,9 @@ def count_shards(path: Path) -> int:
 
 
 SIGNALLED = """
-import sys
+import signal, sys
+# What a shell starts in the background, perhaps these tests, has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from generator import make_texts
 from spacy.cli._util import app
