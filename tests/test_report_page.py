@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from spacy_tinydistill.report.card import TITLE, cell, write_card, write_meta
 from spacy_tinydistill.report.compare import Recorded, compare_recorded, compare_sides
 from spacy_tinydistill.report.disagreement import MOST_TOKENS, SENTENCES
 from spacy_tinydistill.report.html import to_html
+from spacy_tinydistill.report.plots import WIDTH, plot_lines
 from spacy_tinydistill.report.report import HTML_NAME, JSON_NAME, Report, find_tried
 from spacy_tinydistill.report.scores import Side, score_sides
 from spacy_tinydistill.report.table import score_rows
@@ -544,3 +546,12 @@ def test_a_hostile_name_does_not_break_the_card(report: Report) -> None:
     widths = {len(row.split("td_close")) for row in " ".join(token.type for token in tokens).split("tr_close")[:-1]}
     # Two tables: of two columns and of six; their heads have no cells of that kind.
     assert widths == {1, 3, 7}
+
+
+@pytest.mark.parametrize("last", [0.5, 4000, 123_456])
+def test_no_number_of_an_axis_is_cut_off(last: float) -> None:
+    drawn = plot_lines({"loss": [(0, 0), (last, 1)]}, x_title="updates", y_title="loss", text="")
+    ticks = re.findall(r'<text class="tick" x="([\d.]+)" y="\d+" text-anchor="middle">([^<]+)<', drawn)
+    assert len(ticks) > 2
+    # Digits of 12 pixels are up to 8 wide, and stand around the tick.
+    assert all(float(x) + 4 * len(said) <= WIDTH for x, said in ticks)

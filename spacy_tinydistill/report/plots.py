@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 # Of the drawing, which scales with the page.
 WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 44
+# Right of the plot there is room for half of an axis' last tick.
+LEFT, RIGHT, TOP, BOTTOM = 56, 32, 14, 44
 
 # So many ticks an axis has, about.
 TICKS = 5
