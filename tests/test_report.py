@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.language import Language
+from spacy.pipeline.dep_parser import parser_score
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from thinc.api import Linear, chain, fix_random_seed
@@ -20,7 +21,7 @@ from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report import speed
 from spacy_tinydistill.report.compare import compare
-from spacy_tinydistill.report.scores import Side, annotate, score_sides, share_scores
+from spacy_tinydistill.report.scores import Side, _said, annotate, score_sides, share_scores
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import _sample, _shares, _Team
 from spacy_tinydistill.report.table import print_report
@@ -439,3 +440,11 @@ def test_the_command_shows_the_error_alone(folder, tmp_path):
     assert result.exit_code == 1
     assert "TD401" in result.output
     assert "Traceback" not in result.output
+
+
+def test_whitespace_in_one_text_does_not_count_in_the_next():
+    nlp = spacy.blank("en")
+    parsed = {"heads": [0, 0, 0], "deps": ["ROOT", "obj", "advmod"]}
+    docs = [Doc(nlp.vocab, words=words, **parsed) for words in (["Ann", "  ", "sings"], ["Bob", "sees", "Ann"])]
+    examples = [Example(*pair) for pair in zip(docs, _said(nlp, DocBin(docs=docs)), strict=True)]
+    assert parser_score(examples)["dep_uas"] == 1.0

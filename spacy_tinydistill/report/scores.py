@@ -116,9 +116,13 @@ def _said(nlp: Language, said: DocBin) -> Iterator[Doc]:
     would not agree with itself. It is still part of sentences.
     """
     for doc in said.get_docs(nlp.vocab):
+        is_parsed = doc.has_annotation("DEP")
         for token in doc:
             if token.is_space:
-                token.tag = token.pos = token.lemma = token.dep = 0
+                token.tag = token.pos = token.lemma = 0
+                # A missing one would count for the tokens of that number in all Docs that follow (spaCy 3.8's
+                # `Scorer.score_deps`); punctuation is passed over, in the reference too.
+                token.dep_ = "punct" if is_parsed else ""
                 token.set_morph(None)  # type: ignore[attr-defined]  # missing in spaCy's stubs
         yield doc
 
