@@ -86,8 +86,8 @@ def distill(
         texts: What to learn on: texts, or a path as `corpus.text_corpus` takes it. By default what the config says.
         output: The folder to write `model-best`, `model-last`, the config, the targets, the checkpoint, the scores of
             each evaluation and the report to.
-        config: The student's config with its `[distillation]` block; by default `student.config.student_config` writes
-            one, of which fewer updates are made (`run.FIRST_UPDATES`): a first student is for looking at.
+        config: The student's config with its `[distillation]` block; by default `student.config.first_config` writes
+            one, for a first student to look at.
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
         targets: What `record_targets` recorded, as a folder or a URL, or a list of these, one for each teacher; by
             default the teacher is asked, once, and the record kept in `output`.

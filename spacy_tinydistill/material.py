@@ -169,35 +169,41 @@ def _match_gold(store: Store, run: Run) -> dict[int, Example]:
 
 def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
     roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
-    corrected = _by_words(gold.values())
+    corrections = _Corrections(run, gold.values())
     for item in store.read(*roles, shuffle=shuffle):
         if item.role is Role.GOLD and gold:
             example = gold[item.index]
-            yield Taught(example, _leave_to_gold(run, item.targets, example), has_gold=True)
+            yield Taught(example, corrections.outrank(item, example), has_gold=True)
         else:
             doc = item.make_doc(run.student.vocab)
-            targets = _leave_to_gold(run, item.targets, corrected.get(tuple(item.words)))
-            yield Taught(Example(doc, doc), targets, has_gold=False)
+            yield Taught(Example(doc, doc), corrections.outrank(item), has_gold=False)
 
 
-def _by_words(gold: Iterable[Example]) -> dict[tuple[str, ...], Example]:
-    """List gold annotations by their text, for whoever corrects texts will have them also among those to learn on."""
-    return {tuple(token.text for token in example.predicted): example for example in gold}
+class _Corrections:
+    """Gold annotations, which outrank a teacher's hard labels; soft labels and gold mix by their weights.
 
+    Those of other Docs are found by their text: whoever corrects texts will have them also among those to learn on.
+    """
 
-def _leave_to_gold(run: Run, targets: Targets, gold: Example | None) -> Targets:
-    """Take out of a teacher's hard labels what gold annotations outrank; soft labels and gold mix by their weights."""
-    if gold is None or not run.settings.gold_weight:
-        return targets
-    left = dict(targets)
-    for name, (_, rule) in run.plan.items():
-        if isinstance(rule, Annotations) and name in targets:
-            arrays = leave_to_gold(targets[name], gold, run.student.get_pipe(name))
-            if arrays:
-                left[name] = arrays
-            else:
-                del left[name]
-    return left
+    def __init__(self, run: Run, gold: Iterable[Example]) -> None:
+        self.student = run.student
+        self.hard = [name for name, (_, rule) in run.plan.items() if isinstance(rule, Annotations)]
+        # Where there is nothing to outrank, no text is looked up.
+        looked_up = gold if self.hard and run.settings.gold_weight else ()
+        self.by_words = {tuple(token.text for token in example.predicted): example for example in looked_up}
+
+    def outrank(self, item: Record, own: Example | None = None) -> Targets:
+        """Take out of what the teacher said of a Doc what gold annotations say, its own or those of the same text."""
+        gold = (own or self.by_words.get(tuple(item.words))) if self.by_words else None
+        if gold is None:
+            return item.targets
+        left = dict(item.targets)
+        for name in self.hard:
+            if name in left:
+                arrays = leave_to_gold(left.pop(name), gold, self.student.get_pipe(name))
+                if arrays:
+                    left[name] = arrays
+        return left
 
 
 def _ask_about(run: Run, examples: Iterable[Example]) -> Iterator[Record]:
@@ -214,7 +220,6 @@ def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
     gold = ((example, True) for example in run.corpora.gold)
     asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
     records = _ask_about(run, (example for example, _ in asked))
-    corrected = _by_words(run.corpora.gold)
+    corrections = _Corrections(run, run.corpora.gold)
     for (example, has_gold), item in zip(kept, records, strict=True):
-        targets = _leave_to_gold(run, item.targets, corrected.get(tuple(item.words)))
-        yield Taught(example, targets, has_gold)
+        yield Taught(example, corrections.outrank(item, example if has_gold else None), has_gold)

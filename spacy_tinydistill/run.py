@@ -20,7 +20,7 @@ from wasabi import msg
 from .corpus import Reader, make_examples, replace_surrogates
 from .errors import DistillationError
 from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of, shares_of
-from .student.config import student_config
+from .student.config import first_config
 from .student.pipeline import (
     Plan,
     check_tokenizers,
@@ -48,10 +48,6 @@ ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
 
 # How many texts to draw from what is to be learned on.
 SAMPLE = 1000
-
-# The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.
-FIRST_UPDATES = 600
-FIRST_EVALUATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def prepare(
     named = list_teachers(teacher, None if config is None else settings)
     teachers = [one if isinstance(one, Language) else _load(one) for one in named]
     if config is None:
-        config = read_config(_first_config(teachers[0]), overrides)
+        config = read_config(first_config(teachers[0]), overrides)
         settings = read_distillation_config(config)
     shares = shares_of(settings, len(teachers))
     msg.divider("Initializing student pipeline")
@@ -279,13 +275,6 @@ def _is_held_out(i: int, share: float) -> bool:
 def _load(name: str | Path) -> Language:
     msg.info(f"Loading the teacher: {name}")
     return load_teacher(name)
-
-
-def _first_config(teacher: Language) -> Config:
-    config = student_config(teacher)
-    config["distillation"]["max_steps"] = FIRST_UPDATES
-    config["training"]["eval_frequency"] = FIRST_EVALUATIONS
-    return config
 
 
 def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:

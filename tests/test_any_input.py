@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from conftest import SUGGESTER, randomize
+from conftest import PIPES, SUGGESTER, randomize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -28,17 +28,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "spancat_singlelabel": {"spans_key": "sl", "suggester": SUGGESTER},
 }
 # Those whose labels are names that somebody chose.
-LABELLED = [
-    "tagger",
-    "morphologizer",
-    "parser",
-    "ner",
-    "textcat",
-    "textcat_multilabel",
-    "spancat",
-    "spancat_singlelabel",
-]
-PIPES = [*LABELLED, "senter", "trainable_lemmatizer"]
+LABELLED = [name for name in PIPES if name not in ("senter", "trainable_lemmatizer")]
 
 QUIET = {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": None, "console_output": False}
 

@@ -30,6 +30,10 @@ SIZES = {
     "nano": Size(width=48, depth=3, rows=(2000, 500, 1000, 1000, 50, 50), hidden_width=32),
 }
 
+# The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.
+FIRST_UPDATES = 600
+FIRST_EVALUATIONS = 100
+
 EMBEDDED_ATTRIBUTES = ["NORM", "PREFIX", "SUFFIX", "SHAPE", "SPACY", "IS_SPACE"]
 
 RUN = """
@@ -163,6 +167,18 @@ def student_config(
     # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
     config = load_model_from_config(config, auto_fill=True).config
     del config["corpora"]["train"]
+    return config
+
+
+def first_config(teacher: Language) -> Config:
+    """Write the config of a student to look at within minutes: a tiny one, of which fewer updates are made.
+
+    Args:
+        teacher: As for `student_config`.
+    """
+    config = student_config(teacher)
+    config["distillation"]["max_steps"] = FIRST_UPDATES
+    config["training"]["eval_frequency"] = FIRST_EVALUATIONS
     return config
 
 

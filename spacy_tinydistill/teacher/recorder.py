@@ -151,24 +151,25 @@ def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[
     Raises:
         DistillationError: TD630, a pipe left Docs out.
     """
-    texts: list[str] = []
+    asked = said = 0
+    beginning = ""
 
-    def asked() -> Iterator[Doc]:
+    def ask_about() -> Iterator[Doc]:
+        nonlocal asked, beginning
         for doc in docs:
-            texts.append(doc.text[:60])
+            beginning = beginning or doc.text[:60]
+            asked += 1
             yield doc
 
-    said = 0
     with answers_kept(teacher):
-        for doc in teacher.pipe(asked()):
+        for doc in teacher.pipe(ask_about()):
             said += 1
             if hard:
                 harden_all(teacher, doc)
             has_all = all(has_answered(pipe, doc) for _, pipe in pipes_of(teacher))
             yield annotated_bytes(doc) if has_all else None
-    if said != len(texts):
-        names = ", ".join(teacher.pipe_names)
-        raise DistillationError("TD630", pipe=names, found=said, expected=len(texts), text=texts[0])
+    if said != asked:
+        raise DistillationError("TD630", pipe=", ".join(teacher.pipe_names), found=said, expected=asked, text=beginning)
 
 
 def _windows(records: Iterable[Record]) -> Iterator[list[Record]]:
