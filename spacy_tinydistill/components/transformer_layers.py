@@ -13,7 +13,7 @@ from thinc.api import Linear, Model, noop, set_dropout_rate
 from ..errors import DistillationError
 from ..losses import attention_error, map_layers, mean_squared_error
 from ..student.pieces import pieces_of
-from ..student.transformer import Watch, find_transformer
+from ..student.transformer import Watch, find_transformer, own_pieces
 from ..teacher.encoder import all_layers, attention, piece_attention, token_layers
 from ..teacher.targets import Arrays
 from .base import Lesson, Reads, TeachingRule, is_encoder
@@ -184,6 +184,7 @@ class TransformerLayersLesson(Lesson):
         student_width = node.get_dim("nO")
         self.name = f"{name} (layers)"
         self.encoder = student.model
+        self.transformer = node
         self.weight = rule.attention_weight
         layers = list(range(1, rule.n_layers + 1))
         embeddings, hidden = bool(rule.embeddings_weight), bool(rule.hidden_weight)
@@ -214,7 +215,8 @@ class TransformerLayersLesson(Lesson):
         """Minus the loss."""
         set_dropout_rate(self.encoder, 0.0)
         # In training alone are layers shown. Nothing goes backwards.
-        self.encoder.begin_update(docs)
+        with own_pieces(self.transformer):
+            self.encoder.begin_update(docs)
         parts = [*self._compare_vectors(targets), *self._compare_attention(targets)]
         return -sum(part for part, _ in parts)
 
