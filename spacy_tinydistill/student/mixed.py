@@ -84,4 +84,4 @@ def fit_to_table(vectors: Floats, table: Floats) -> Floats:
 
 def own_vectors(node: Model) -> Floats:
     """Read the embeddings of a `TinyTransformer.v1`'s own pieces, shape (pieces, width)."""
-    return to_numpy(node.shims[0]._model.pieces.weight.detach().cpu())  # type: ignore[attr-defined]
+    return to_numpy(node.shims[0]._model.pieces.weight.detach().cpu())
