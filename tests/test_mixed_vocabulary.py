@@ -7,6 +7,7 @@ import srsly
 from conftest import distil_quickly
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.util import load_config
 from test_loop import Killed, files_of, watch_updates  # noqa: F401
 from test_teachers import (  # noqa: F401
     curated_teacher,
@@ -14,6 +15,7 @@ from test_teachers import (  # noqa: F401
     vocabulary_path,
 )
 from test_transformer_layers import (
+    CONFIGS,
     NO_ATTENTION,
     SHORT,
     Classroom,
@@ -65,9 +67,7 @@ def make_model():
 # What is drawn
 
 
-@given(
-    words=st.lists(st.text(max_size=8), max_size=6), probability=st.floats(0, 1), seed=st.integers(0, 2**32 - 1)
-)
+@given(words=st.lists(st.text(max_size=8), max_size=6), probability=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_a_word_is_in_pieces_of_one_vocabulary(words, probability, seed):
     numpy.random.seed(seed)
@@ -237,6 +237,35 @@ def test_a_student_learns(teacher, teacher_path, texts, tmp_path):  # noqa: F811
     assert any(name.endswith("teacher_pieces.weight") for name in weights)
 
 
+@pytest.mark.slow
+def test_the_stages(teacher, teacher_path, tmp_path):  # noqa: F811
+    """The configs of the workflow: layers in the pieces of both, predictions in the student's own."""
+    (tmp_path / "pieces").mkdir()
+    trained_pieces(tmp_path / "pieces", SHORT)
+    size = {"width": 16, "heads": 2, "intermediate_width": 32, "vocab_size": 80}
+    stages = {
+        "layers": {
+            **{f"components.tok2vec.model.{key}": value for key, value in size.items()},
+            "paths.pieces": str(tmp_path / "pieces"),
+            "paths.teacher": str(teacher_path),
+        },
+        "predictions": {
+            "paths.student": str(tmp_path / "layers" / DIR_MODEL_LAST),
+            "components.textcat.model.tok2vec.width": 16,
+        },
+    }
+    for name, overrides in stages.items():
+        config = load_config(CONFIGS / f"mixed-vocab-{name}.cfg", interpolate=False)
+        student = run(str(teacher_path), SHORT * 4, tmp_path / name, config, steps=20, dropout=0.0, **overrides)
+    curve = read_curve(tmp_path / "layers" / CURVE_NAME)
+    assert curve[0]["score"] < curve[-1]["score"] < 0
+    assert sum(student(SHORT[0]).cats.values()) == pytest.approx(1.0, abs=1e-3)
+    assert student.config["components"]["tok2vec"]["model"]["precision"] == "float16"
+    # Nothing that a pipeline is made of is the teacher's.
+    assert MIXED not in str(student.config)
+    assert not any(str(teacher_path) in str(student.config[section]) for section in ("nlp", "components", "initialize"))
+
+
 # Mistakes
 
 
@@ -258,5 +287,3 @@ def test_a_teacher_whose_pieces_are_no_wordpiece(curated_teacher, tmp_path):  # 
     assert caught.value.code == "TD227"
     assert "transformer, tagger" in str(caught.value)
     assert not (tmp_path / "student" / "targets").exists()
-
-
