@@ -17,6 +17,10 @@ from spacy_tinydistill.components.base import teaching_rules
 from spacy_tinydistill.corpus import gold_corpus, text_corpus
 from spacy_tinydistill.schemas import DistillationConfig
 from spacy_tinydistill.student.config import student_config
+from spacy_tinydistill.student.mixed import mixed_vocabulary_callback
+from spacy_tinydistill.student.pieces import teacher_pieces_callback, train_pieces_callback
+from spacy_tinydistill.student.transformer import tiny_transformer
+from spacy_tinydistill.student.weights import teacher_weights_callback
 from spacy_tinydistill.teacher.corpus import teacher_corpus
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +90,12 @@ Of one text many, for where text is scarce: a block `[corpora.distill.augmenter]
 them. It is applied before texts are held out to score on, so give a dev corpus with it.
 """
 
+TRANSFORMER = """\
+A student on a small transformer: an architecture for `[components.tok2vec.model]`, and, in `[initialize]`, where its
+pieces come from and what it starts with. [how-it-works.md](how-it-works.md) has the formulas, `configs/` what the
+workflows `tinybert` and `mixed-vocab` take.
+"""
+
 # Bounds of a field, as pydantic calls them.
 BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
@@ -112,6 +122,7 @@ def make_page() -> str:
             parts += ["Distilling reads these of spaCy's keys:\n", table(["key", "meaning"], cells)]
     student = [text for name, text in blocks.items() if name == "nlp" or name.startswith("components.")]
     parts += ["## `[nlp]` and `[components]`\n", STUDENT, fence("\n".join(student))]
+    parts += ["## A transformer as student\n", TRANSFORMER, *describe_transformer()]
     parts += ["## Readers\n", *describe_readers()]
     parts += ["## Augmenters\n", AUGMENTERS, *describe_augmenters()]
     return "\n".join(parts)
@@ -122,6 +133,15 @@ def describe_rules() -> Iterator[str]:
     for name, function in sorted(teaching_rules.get_all().items()):
         if name.startswith("spacy-tinydistill."):
             yield describe_function(name, function, getdoc(type(function())) or "")
+
+
+def describe_transformer() -> Iterator[str]:
+    """A section for each function that makes a transformer of a student."""
+    callbacks = train_pieces_callback, teacher_pieces_callback, teacher_weights_callback, mixed_vocabulary_callback
+    for function in (tiny_transformer, *callbacks):
+        found = re.match(r"Make the (?:architecture|callback) `(\S+)`, (.)(.*)", function.__doc__ or "")
+        assert found, f"{function.__name__}: the docstring does not name what it makes"
+        yield describe_function(found[1], function, found[2].upper() + found[3])
 
 
 def describe_readers() -> Iterator[str]:

@@ -123,6 +123,12 @@ MESSAGES: dict[str, str] = {
     "spacy-tinydistill.TeacherWeights.v1 out of [initialize.after_init].",
     "TD225": "The student's pipe {pipe!r} cannot be saved: each has a folder of its name, beside those called {taken}. "
     "Give it another name, without slashes, and map it in [distillation.student_to_teacher].",
+    "TD226": "The mixed vocabulary, spacy-tinydistill.MixedVocabulary.v1, has the probability {probability}. Expected "
+    "that with which a word is read in the teacher's pieces: from 0, none of them, to below 1, since with 1 the "
+    "student's own pieces would never be learned.",
+    "TD227": "The teacher has no pieces to mix with the student's: it has {pipes}. Expected a transformer of "
+    "spacy-transformers whose tokenizer is a fast WordPiece, such as BERT's. Leave "
+    "spacy-tinydistill.MixedVocabulary.v1 out of [initialize.after_init], or name another teacher there.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "

@@ -88,6 +88,33 @@ def mean_squared_error(student: Floats2d, teacher: Floats2d) -> tuple[Floats2d, 
     return 2 * difference / width, float(get_array_module(student).sum(difference**2)) / width
 
 
+def unexplained_variance(student: Floats2d, explained: Floats2d) -> tuple[Floats2d, Floats2d, float]:
+    """Distance of a student's vectors from what is made of its teacher's, in units of their own variance.
+
+    With s the student's vectors, n of them, m their mean and t W_down the teacher's, projected down to the student's
+    width: here, n * sum |s - t W_down|^2 / sum |s - m|^2. Divided by n, that is the share of the student's variance
+    which the teacher's vectors do not explain. Were it a mean squared error, whose two sides are both learned, smaller
+    vectors on both would lower it, down to none. This one stays as it is when both are scaled, or moved, alike.
+
+    Args:
+        student: H^S, shape (rows, student's width).
+        explained: H^T W_down, same shape.
+
+    Returns:
+        The gradients with respect to `student` and to `explained`, same shapes, and the loss. Where all the student's
+        vectors are the same, there is no variance to explain: zeros.
+    """
+    xp = get_array_module(student)
+    difference = student - explained
+    centred = student - xp.mean(student, axis=0)
+    variance = float(xp.sum(centred**2))
+    if variance <= EPSILON * float(xp.sum(student**2)):
+        return xp.zeros_like(student), xp.zeros_like(student), 0.0
+    unit = variance / len(student)
+    loss = float(xp.sum(difference**2)) / unit
+    return 2 / unit * (difference - loss / len(student) * centred), -2 / unit * difference, loss
+
+
 def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]) -> tuple[Floats4d, float]:
     """Distance between attention matrices before the softmax (eq. 7).
 

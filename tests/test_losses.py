@@ -16,6 +16,7 @@ from spacy_tinydistill.losses import (
     mean_squared_error,
     soft_binary_cross_entropy,
     soft_cross_entropy,
+    unexplained_variance,
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -122,6 +123,34 @@ def test_vectors(seed, rows, width):
     narrow = mean_squared_error(student.astype("float32"), teacher.astype("float32"))
     assert narrow[0].dtype == numpy.float32
     assert narrow[1] == pytest.approx(loss, rel=1e-4)
+
+
+@given(seed=seeds, rows=st.integers(3, 6), width=st.integers(2, 6), scale=st.floats(0.01, 100))
+@settings(max_examples=40, deadline=None)
+def test_variance(seed, rows, width, scale):
+    numbers = numpy.random.default_rng(seed)
+    student, explained = numbers.normal(size=(2, rows, width))
+    d_student, d_explained, loss = unexplained_variance(student, explained)
+    mean = student.mean(axis=0)
+    variance = sum(plain_mean_squared_error([row], [mean]) for row in student) / rows
+    assert loss == pytest.approx(plain_mean_squared_error(student, explained) / variance)
+    check_numerically(d_student, student, lambda moved: unexplained_variance(moved, explained)[2])
+    check_numerically(d_explained, explained, lambda moved: unexplained_variance(student, moved)[2])
+    # Smaller on both sides, or moved: nothing is won.
+    assert unexplained_variance(student * scale + 1, explained * scale + 1)[2] == pytest.approx(loss)
+    assert abs((d_student * student + d_explained * explained).sum()) < 1e-6 * max(loss, 1)
+    narrow = unexplained_variance(student.astype("float32"), explained.astype("float32"))
+    assert narrow[0].dtype == narrow[1].dtype == numpy.float32
+    assert narrow[2] == pytest.approx(loss, rel=1e-2)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_no_variance(rows):
+    student = numpy.full((rows, 4), 0.1, dtype="float32")
+    d_student, d_explained, loss = unexplained_variance(student, student + 1)
+    assert loss == 0.0
+    assert not d_student.any()
+    assert not d_explained.any()
 
 
 @given(seed=seeds, heads=st.integers(1, 3), lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3))

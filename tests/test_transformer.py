@@ -164,6 +164,22 @@ def test_saved_and_loaded(model, docs):
     assert b"PK\x03\x04" not in data
 
 
+def test_saved_in_half_precision(model, docs):
+    exact = model.to_bytes()
+    half = tiny_transformer(**SETTINGS, precision="float16").from_bytes(exact)
+    # What was saved in one precision is read by the other.
+    assert half.predict(docs)[0].tobytes() == model.predict(docs)[0].tobytes()
+    data = half.to_bytes()
+    loaded = tiny_transformer(**SETTINGS, precision="float16").from_bytes(data)
+    assert loaded.to_bytes() == data
+    weights = [weights.numel() for weights in model.shims[0]._model.parameters()]
+    # The names and shapes beside the weights are a little shorter too: of "F16", and of smaller offsets.
+    assert 0 <= len(exact) - len(data) - 2 * sum(weights) < 10 * len(weights)
+    assert {weights.dtype for weights in loaded.shims[0]._model.parameters()} == {torch.float32}
+    for ours, theirs in zip(loaded.predict(docs), model.predict(docs), strict=True):
+        numpy.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_no_token_is_lost(texts):
@@ -282,6 +298,15 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, tmp_path):
         run(teacher, tmp_path, "killed", kill_at=11)
     run(teacher, tmp_path, "killed", resume=True)
     assert files_of(tmp_path / "killed" / DIR_MODEL_LAST) == files_of(tmp_path / "undisturbed" / DIR_MODEL_LAST)
+
+
+def test_a_precision_that_there_is_not(teacher, tmp_path):
+    config = config_of(teacher, str(write_texts(tmp_path / "texts.txt")))
+    config["components"]["tok2vec"]["model"]["precision"] = "float8"
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, TEXTS, tmp_path / "student", config, steps=1)
+    assert caught.value.code == "TD210"
+    assert "float16" in str(caught.value)
 
 
 def test_without_pieces(teacher, tmp_path):

@@ -15,12 +15,15 @@ from test_teachers import (  # noqa: F401
     transformer_teacher,
     vocabulary_path,
 )
+from thinc.api import Adam
 
 from spacy_tinydistill.api import record_targets
+from spacy_tinydistill.components import transformer_layers as transformer_layers_module
 from spacy_tinydistill.components.transformer_layers import transformer_layers
 from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
+from spacy_tinydistill.losses import mean_squared_error
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pieces import copy_pieces, train_pieces
@@ -182,20 +185,21 @@ def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_pat
     assert losses[1:] == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("width", [32, 16])
-def test_gradients(teacher, teacher_path, texts, width, monkeypatch):
+@pytest.mark.parametrize(
+    ("width", "down_weight", "projections"), [(32, 0.0, 0), (16, 0.0, 2), (16, 2.0, 3), (32, 2.0, 0)]
+)
+def test_gradients(teacher, teacher_path, texts, width, down_weight, projections, monkeypatch):
     """Of every weight of the student and of its projections; moved along it, the loss changes as it says."""
     monkeypatch.setattr("spacy_tinydistill.student.transformer.CHUNK_PIECES", 60)
-    config = config_of(
-        teacher, teacher_pieces(teacher_path), {"layers": "last", "attention_weight": 3.0}, layers=1, width=width
-    )
+    rule = {"layers": "last", "attention_weight": 3.0, "down_weight": down_weight}
+    config = config_of(teacher, teacher_pieces(teacher_path), rule, layers=1, width=width)
     room = Classroom(teacher, config, [*SHORT, texts[0]])
     numbers = numpy.random.default_rng(0)
     for weights in room.bert.parameters():
         weights.data += 0.3 * torch.tensor(numbers.normal(size=weights.shape), dtype=torch.float32)
     model = room.lessons["tok2vec"].model
     learned = [node for node in model.walk() if node.param_names]
-    assert len(learned) == (0 if width == 32 else 2)
+    assert len(learned) == projections
     assert room.learn() > 0
 
     def check(value, gradient, name) -> None:
@@ -220,15 +224,46 @@ def test_gradients(teacher, teacher_path, texts, width, monkeypatch):
 
 
 def test_weights(teacher, teacher_path):
-    names = ("embeddings_weight", "hidden_weight", "attention_weight")
+    names = ("embeddings_weight", "hidden_weight", "attention_weight", "down_weight")
 
     def learn(*weights) -> float:
         rule = dict(zip(names, weights, strict=True))
         return Classroom(teacher, config_of(teacher, teacher_pieces(teacher_path), rule), SHORT).learn()
 
-    alone = [learn(1.0, 0.0, 0.0), learn(0.0, 1.0, 0.0), learn(0.0, 0.0, 1.0)]
+    alone = [learn(1.0, 0.0, 0.0, 0.0), learn(0.0, 1.0, 0.0, 0.0), learn(0.0, 0.0, 1.0, 0.0)]
+    alone.append(learn(0.0, 1.0, 0.0, 1.0) - alone[1])
     assert min(alone) > 0
-    assert learn(2.0, 3.0, 0.5) == pytest.approx(2 * alone[0] + 3 * alone[1] + 0.5 * alone[2])
+    expected = 2 * alone[0] + 3 * alone[1] + 0.5 * alone[2] + 4 * alone[3]
+    assert learn(2.0, 3.0, 0.5, 4.0) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("collapses", [False, True])
+def test_states_that_are_compared_both_ways_do_not_collapse(teacher, teacher_path, texts, collapses, monkeypatch):
+    """As they would if the teacher's, projected down, were compared by the mean squared error."""
+
+    def squared_error(student, explained):
+        gradient, loss = mean_squared_error(student, explained)
+        return gradient, -gradient, loss
+
+    if collapses:
+        monkeypatch.setattr(transformer_layers_module, "unexplained_variance", squared_error)
+    rule = {"embeddings_weight": 0.0, "attention_weight": 0.0, "down_weight": 10.0}
+    room = Classroom(teacher, config_of(teacher, teacher_pieces(teacher_path), rule, width=16), texts[:6])
+    lesson = room.lessons["tok2vec"]
+    before = spread_of(room)
+    optimizer = Adam(0.01)
+    losses = []
+    for _ in range(60):
+        losses.append(room.learn())
+        room.encoder.finish_update(optimizer)
+        lesson.model.finish_update(optimizer)
+    assert losses[-1] < 0.8 * losses[0]
+    assert (spread_of(room) < 0.5 * before) == collapses
+
+
+def spread_of(room) -> float:
+    """How far the student's vectors are from their mean."""
+    return float(numpy.concatenate(room.encoder.model.predict(room.docs)).var(axis=0).mean())
 
 
 def run(teacher, texts, folder, config, *, kill_at=-1, steps=9, **changes):
@@ -277,7 +312,7 @@ def test_a_student_that_is_no_transformer(teacher, texts, tmp_path):
 
 
 def test_nothing_of_it_is_saved(teacher, teacher_path, texts, tmp_path):
-    config = config_of(teacher, teacher_pieces(teacher_path), width=16)
+    config = config_of(teacher, teacher_pieces(teacher_path), {"down_weight": 1.0}, width=16)
     run(teacher, SHORT, tmp_path / "with", config, steps=2)
     del config["distillation"]["teaching"]
     run(teacher, SHORT, tmp_path / "without", config, steps=2)
@@ -361,7 +396,7 @@ def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):  # noqa: F811
     assert caught.value.code == "TD224"
 
 
-@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (1.0, -1.0, 1.0)])
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (1.0, -1.0, 1.0), (1.0, 0.0, 1.0, 1.0), (1.0, 1.0, 1.0, -1.0)])
 def test_weights_that_teach_nothing(weights):
-    with pytest.raises(ValueError, match="weights"):
+    with pytest.raises(ValueError, match="weight"):
         transformer_layers("last", *weights)

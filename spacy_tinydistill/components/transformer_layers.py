@@ -9,11 +9,12 @@ import numpy
 from spacy.pipeline.tok2vec import Tok2Vec, Tok2VecListener
 from spacy.tokens import Doc
 from thinc.api import Linear, Model, noop, set_dropout_rate
+from thinc.types import Floats2d
 
 from ..errors import DistillationError
-from ..losses import attention_error, map_layers, mean_squared_error
+from ..losses import attention_error, map_layers, mean_squared_error, unexplained_variance
 from ..student.pieces import pieces_of
-from ..student.transformer import Watch, find_transformer
+from ..student.transformer import Watch, find_transformer, own_pieces
 from ..teacher.encoder import all_layers, attention, piece_attention, token_layers
 from ..teacher.targets import Arrays
 from .base import Lesson, Reads, TeachingRule, is_encoder
@@ -24,6 +25,7 @@ def transformer_layers(
     embeddings_weight: float = 1.0,
     hidden_weight: float = 1.0,
     attention_weight: float = 1.0,
+    down_weight: float = 0.0,
 ) -> "TransformerLayers":
     """Make the rule `spacy-tinydistill.TransformerLayers.v1`.
 
@@ -36,15 +38,20 @@ def transformer_layers(
         embeddings_weight: Of the embeddings' loss; those of the pipes that read the encoder have weight 1.
         hidden_weight: Of the hidden states'.
         attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
+        down_weight: Of the hidden states' at the student's width, to which the teacher's are projected down. It needs
+            `hidden_weight` above 0, of the comparison at the teacher's width.
     """
-    weights = embeddings_weight, hidden_weight, attention_weight
+    weights = embeddings_weight, hidden_weight, attention_weight, down_weight
     if min(weights) < 0 or not any(weights):
         raise ValueError(f"the weights are {weights}, expected none below 0, and one above.")
+    if down_weight and not hidden_weight:
+        raise ValueError(f"down_weight is {down_weight} and hidden_weight 0, expected both above 0, or only the other.")
     return TransformerLayers(
         layers=layers,
         embeddings_weight=embeddings_weight,
         hidden_weight=hidden_weight,
         attention_weight=attention_weight,
+        down_weight=down_weight,
     )
 
 
@@ -55,6 +62,14 @@ class TransformerLayers(TeachingRule):
     both sides' vectors are pooled from them. Where the widths differ, the student's go through W_e and W_h, learned
     linear layers that belong to the lesson. Attention goes from piece to piece, so it needs the same pieces: a Doc that
     the two cut otherwise, such as at an apostrophe, or that one of them reads in several windows, teaches the rest.
+
+    With a `down_weight` hidden states are compared both ways, the student's projected up by W_h and the teacher's down
+    by W_down, one pair for all layers: the shared projections of Zhao et al. (arXiv 1909.11687, section 3.2 of its
+    first version). There they align the *weights* of layers, of which both models must have as many; what a teacher
+    says, and what is recorded of it, are its states. Both sides of the second comparison are learned, the student's
+    states and W_down, and both might shrink to nothing: so it counts in units of the variance of the student's states
+    in the batch (`losses.unexplained_variance`), which makes shrinking worth nothing, and goes only together with the
+    first, in which states that are all alike, or differ in few directions, cannot give the teacher's back.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
@@ -66,12 +81,14 @@ class TransformerLayers(TeachingRule):
         embeddings_weight: float,
         hidden_weight: float,
         attention_weight: float,
+        down_weight: float,
         n_layers: int = 0,
     ) -> None:
         self.layers = layers if isinstance(layers, str) else list(layers)
         self.embeddings_weight = embeddings_weight
         self.hidden_weight = hidden_weight
         self.attention_weight = attention_weight
+        self.down_weight = down_weight
         self.n_layers = n_layers  # Of the student
 
     def accepts(self, student: Any, teacher: Any) -> bool:
@@ -184,20 +201,22 @@ class TransformerLayersLesson(Lesson):
         student_width = node.get_dim("nO")
         self.name = f"{name} (layers)"
         self.encoder = student.model
+        self.transformer = node
         self.weight = rule.attention_weight
         layers = list(range(1, rule.n_layers + 1))
         embeddings, hidden = bool(rule.embeddings_weight), bool(rule.hidden_weight)
         self.watch = Watch(node, [0] * embeddings + layers * hidden, layers * bool(rule.attention_weight))
 
-        def projection() -> Model:
-            return noop() if student_width == width else Linear(width, student_width).initialize()
+        def projection(to: int, of: int) -> Model:
+            return noop() if to == of else Linear(to, of).initialize()
 
-        # W_e, and one W_h for all layers
-        to_embeddings, to_hidden = projection(), projection()
-        self.compared = [(to_embeddings, rule.embeddings_weight)] * embeddings
-        self.compared += [(to_hidden, rule.hidden_weight)] * rule.n_layers * hidden
+        # W_e, and one W_h and one W_down for all layers
+        to_embeddings, to_hidden = projection(width, student_width), projection(width, student_width)
+        self.down = projection(student_width, width) if rule.down_weight else noop()
+        self.compared = [(to_embeddings, rule.embeddings_weight, 0.0)] * embeddings
+        self.compared += [(to_hidden, rule.hidden_weight, rule.down_weight)] * rule.n_layers * hidden
         self.listener = Tok2VecListener(name, student.model.get_dim("nO"))
-        self.model: Model = noop(self.listener, to_embeddings, to_hidden)
+        self.model: Model = noop(self.listener, to_embeddings, to_hidden, self.down)
         student.find_listeners(self)
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
@@ -214,7 +233,8 @@ class TransformerLayersLesson(Lesson):
         """Minus the loss."""
         set_dropout_rate(self.encoder, 0.0)
         # In training alone are layers shown. Nothing goes backwards.
-        self.encoder.begin_update(docs)
+        with own_pieces(self.transformer):
+            self.encoder.begin_update(docs)
         parts = [*self._compare_vectors(targets), *self._compare_attention(targets)]
         return -sum(part for part, _ in parts)
 
@@ -228,10 +248,30 @@ class TransformerLayersLesson(Lesson):
             return
         recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
         teacher = self.model.ops.asarray3f(recorded)
-        for i, (projection, weight) in enumerate(self.compared):
-            projected, backprop = projection.begin_update(self.watch.vectors[i])
-            gradient, loss = mean_squared_error(projected, teacher[:, i])
-            yield weight * loss, partial(_leave, self.watch.d_vectors, backprop, weight * gradient)
+        for i, (up, weight, down_weight) in enumerate(self.compared):
+            yield self._compare_layer(
+                self.watch.vectors[i], self.model.ops.as_contig(teacher[:, i]), up, weight, down_weight
+            )
+
+    def _compare_layer(
+        self, student: Floats2d, teacher: Floats2d, up: Model, up_weight: float, down_weight: float
+    ) -> tuple[float, Callable[[], None]]:
+        projected, backprop_up = up.begin_update(student)
+        d_projected, loss = mean_squared_error(projected, teacher)
+        loss *= up_weight
+        if down_weight:
+            explained, backprop_down = self.down.begin_update(teacher)
+            d_student, d_explained, part = unexplained_variance(student, explained)
+            loss += down_weight * part
+
+        def learn() -> None:
+            gradient = backprop_up(up_weight * d_projected)
+            if down_weight:
+                backprop_down(down_weight * d_explained)
+                gradient = gradient + down_weight * d_student
+            self.watch.d_vectors.append(gradient)
+
+        return loss, learn
 
     def _compare_attention(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
         """Compare attention; see `_compare_vectors`."""
@@ -266,10 +306,6 @@ class TransformerLayersLesson(Lesson):
                 found[:, i] = arrays["attention"]
                 lengths[i] = length
         return list(found), lengths
-
-
-def _leave(gradients: list[Any], backprop: Callable[[Any], Any], gradient: Any) -> None:
-    gradients.append(backprop(gradient))
 
 
 def _groups(windows: Any) -> Iterator[list[tuple[int, Any]]]:

@@ -38,6 +38,7 @@ class Bert(nn.Module):
     ) -> None:
         super().__init__()
         self.pieces = nn.Embedding(n_pieces, width)
+        self.teacher_pieces: nn.Embedding | None = None  # In training, where the vocabulary is a mixed one
         self.positions = nn.Embedding(max_length, width)
         self.norm = nn.LayerNorm(width)
         self.layers = nn.ModuleList(Layer(width, n_heads, intermediate_width) for _ in range(n_layers))
@@ -53,6 +54,18 @@ class Bert(nn.Module):
             if isinstance(module, nn.LayerNorm):
                 module.reset_parameters()
 
+    def add_teacher_pieces(self, vectors: Tensor) -> None:
+        """Have the pieces of a second vocabulary, numbered after the first one's, embedded in training.
+
+        Args:
+            vectors: What their embeddings begin with, shape (pieces, width).
+        """
+        self.teacher_pieces = nn.Embedding.from_pretrained(vectors.to(self.pieces.weight), freeze=False)
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """All weights by name, but for the embeddings of the second vocabulary, which are no part of a student."""
+        return {name: found for name, found in self.state_dict().items() if not name.startswith("teacher_pieces.")}
+
     def forward(self, sequences: Sequences, dropout: float, scored: Collection[int] = ()) -> Encoded:
         """Encode pieces.
 
@@ -62,7 +75,7 @@ class Bert(nn.Module):
             scored: The layers of which the attention is to be shown, counted from 1. They take longer.
         """
         dropout = dropout if self.training else 0.0
-        hidden = self.norm(self.pieces(sequences.ids) + self.positions(sequences.positions))
+        hidden = self.norm(self._embed(sequences.ids) + self.positions(sequences.positions))
         hidden = F.dropout(hidden, dropout)
         encoded = Encoded([hidden], {})
         for number, layer in enumerate(self.layers, start=1):
@@ -70,6 +83,11 @@ class Bert(nn.Module):
             hidden = layer(hidden, sequences.groups, dropout, scores)
             encoded.vectors.append(hidden)
         return encoded
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        if self.teacher_pieces is None or not self.training:
+            return self.pieces(ids)
+        return F.embedding(ids, torch.cat([self.pieces.weight, self.teacher_pieces.weight]))
 
 
 class Layer(nn.Module):

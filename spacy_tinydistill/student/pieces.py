@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy
 from spacy.language import Language
 from thinc.api import Model, deserialize_attr, serialize_attr
 
@@ -79,6 +80,36 @@ class Pieces:
     def __reduce__(self) -> tuple[type, tuple[str]]:
         """Copy what cannot be made again."""
         return type(self), (self.json,)
+
+
+class MixedPieces:
+    """A student's own pieces and, numbered after them, its teacher's; of which a word is made is drawn each time."""
+
+    def __init__(self, own: Pieces, teacher: Pieces, *, first: int, probability: float) -> None:
+        """Mix two vocabularies.
+
+        Args:
+            own: The student's.
+            teacher: The teacher's.
+            first: The number that the teacher's piece 0 has here.
+            probability: With which a word is made of the teacher's pieces.
+        """
+        self.own = own
+        self.teacher = teacher
+        self.first = first
+        self.probability = probability
+
+    def id_of(self, piece: str) -> int:
+        """The number of one of the student's own `SPECIAL` pieces."""
+        return self.own.id_of(piece)
+
+    def cut(self, words: Iterable[str]) -> list[Sequence[int]]:
+        """Cut words into pieces, each into one at least, and all of a word's into those of one vocabulary."""
+        words = list(words)
+        # NumPy's own random numbers, which a checkpoint holds: a resumed run draws as it would have.
+        is_teachers = numpy.random.random(len(words)) < self.probability
+        pairs = zip(self.own.cut(words), self.teacher.cut(words), is_teachers, strict=True)
+        return [[self.first + piece for piece in theirs] if drawn else ours for ours, theirs, drawn in pairs]
 
 
 @serialize_attr.register(Pieces)

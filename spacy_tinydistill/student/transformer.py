@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from thinc.api import ArgsKwargs, Model, PyTorchShim, torch2xp, xp2torch
 from thinc.types import Floats2d, Floats4d
 
 from ..errors import DistillationError
-from .pieces import END, START, Pieces
+from .pieces import END, START, MixedPieces, Pieces
 
 NAME = "tiny_transformer"
 
@@ -36,6 +36,7 @@ def tiny_transformer(
     intermediate_width: int = 512,
     vocab_size: int = 5000,
     max_length: int = 128,
+    precision: Literal["float32", "float16"] = "float32",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Make the architecture `spacy-tinydistill.TinyTransformer.v1`, a BERT of any size.
 
@@ -50,6 +51,8 @@ def tiny_transformer(
         vocab_size: The most pieces.
         max_length: The most pieces in a sequence, of which two are [CLS] and [SEP]. A longer Doc goes through in
             windows that overlap.
+        precision: In which the weights are saved: "float32", or "float16", which takes half the bytes. In memory they
+            are float32.
 
     Returns:
         A model from Docs to token vectors, each the mean of those of its pieces, shape (tokens, width).
@@ -60,6 +63,7 @@ def tiny_transformer(
     try:
         import safetensors.torch
         import tokenizers  # noqa: F401
+        import torch
 
         from .bert import Bert
     except ImportError as error:
@@ -71,11 +75,15 @@ def tiny_transformer(
         max_length=max_length,
     )  # fmt: skip
 
+    def save(bert: Any) -> bytes:
+        dtype = getattr(torch, precision)
+        return safetensors.torch.save({name: weights.to(dtype) for name, weights in bert.own_weights().items()})
+
     def load(bert: Any, data: bytes, device: Any) -> Any:
         bert.load_state_dict(safetensors.torch.load(data))
         return bert.to(device)
 
-    shim = _Shim(bert, serialize_model=lambda bert: safetensors.torch.save(bert.state_dict()), deserialize_model=load)
+    shim = _Shim(bert, serialize_model=save, deserialize_model=load)
     return Model(
         NAME,
         _forward,
@@ -95,6 +103,37 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
 def find_transformer(model: Model) -> Model | None:
     """Find the `TinyTransformer.v1` in a model; None where there is none."""
     return next((node for node in model.walk() if node.name == NAME), None)
+
+
+def mix_pieces(model: Model, teacher: Pieces, vectors: NDArray[numpy.float32], probability: float) -> None:
+    """Have a transformer read some words in its teacher's pieces while it learns, and none otherwise.
+
+    These pieces' embeddings are trained and kept in checkpoints as any other weights, and not saved.
+
+    Args:
+        model: From `find_transformer`, with pieces of its own.
+        teacher: The teacher's pieces.
+        vectors: What their embeddings begin with, shape (pieces, width).
+        probability: With which a word is read in them; drawn for each word each time.
+    """
+    import torch
+
+    shim: Any = model.shims[0]
+    bert = shim._model
+    bert.add_teacher_pieces(torch.from_numpy(vectors))
+    own = model.attrs["pieces"]
+    shim.mixed = MixedPieces(own, teacher, first=len(bert.pieces.weight), probability=probability)
+
+
+@contextmanager
+def own_pieces(model: Model) -> Iterator[None]:
+    """Have a transformer from `find_transformer` read all words in its own pieces for a while, also in training."""
+    shim: Any = model.shims[0]
+    mixed, shim.mixed = shim.mixed, None
+    try:
+        yield
+    finally:
+        shim.mixed = mixed
 
 
 class Watch:
@@ -138,8 +177,9 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Fl
     lengths = ops.asarray1i([len(doc) for doc in docs])
     if not lengths.sum():
         return [ops.alloc2f(0, model.get_dim("nO")) for _ in docs], lambda gradients: []
-    windows = cut_windows(docs, model.attrs["pieces"], model.attrs["max_length"])
     shim: Any = model.shims[0]
+    pieces = (shim.mixed if is_train else None) or model.attrs["pieces"]
+    windows = cut_windows(docs, pieces, model.attrs["max_length"])
     watch: Watch | None = shim.watch if is_train else None
     inputs = (shim.device, model.attrs["dropout_rate"], watch.scored if watch else [])
     # One call for each chunk, whose pieces are pooled when all of them are there.
@@ -207,7 +247,7 @@ class Windows:
     docs: list[int]  # Which of the batch's Docs each sequence is; -1 for a part of one
 
 
-def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows:
+def cut_windows(docs: Sequence[Doc], pieces: Pieces | MixedPieces, max_length: int) -> Windows:
     """Cut Docs into sequences of pieces, each between [CLS] and [SEP].
 
     A Doc that fits is one sequence. A longer one becomes windows, all of full length, which overlap by `OVERLAP`: a
@@ -215,7 +255,7 @@ def cut_windows(docs: Sequence[Doc], pieces: Pieces, max_length: int) -> Windows
 
     Args:
         docs: The batch; one of them at least has tokens.
-        pieces: The vocabulary.
+        pieces: The vocabulary, or two of them.
         max_length: The most pieces in a sequence, with [CLS] and [SEP].
     """
     cut = pieces.cut(token.text for doc in docs for token in doc)
@@ -286,6 +326,7 @@ class _Shim(PyTorchShim):
     """Between Thinc and PyTorch; with averaged weights, for which Thinc's own looks under another name than it uses."""
 
     watch: Watch | None = None
+    mixed: MixedPieces | None = None
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
