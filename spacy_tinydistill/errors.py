@@ -123,6 +123,9 @@ MESSAGES: dict[str, str] = {
     "spacy-tinydistill.TeacherWeights.v1 out of [initialize.after_init].",
     "TD225": "The student's pipe {pipe!r} cannot be saved: each has a folder of its name, beside those called {taken}. "
     "Give it another name, without slashes, and map it in [distillation.student_to_teacher].",
+    "TD236": "Layer {layer} of the teacher's encoder cannot be recorded: it holds {found} for a token of {text!r}. "
+    "Expected numbers that half precision has room for, up to 65,504. Name other layers: the last one is normalized "
+    "where those below it, as in GPT-2, are not.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "
