@@ -129,6 +129,9 @@ MESSAGES: dict[str, str] = {
     "TD227": "The teacher has no pieces to mix with the student's: it has {pipes}. Expected a transformer of "
     "spacy-transformers whose tokenizer is a fast WordPiece, such as BERT's. Leave "
     "spacy-tinydistill.MixedVocabulary.v1 out of [initialize.after_init], or name another teacher there.",
+    "TD236": "Layer {layer} of the teacher's encoder cannot be recorded: it holds {found} for a token of {text!r}. "
+    "Expected numbers that half precision has room for, up to 65,504. Name other layers: the last one is normalized "
+    "where those below it, as in GPT-2, are not.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}, on a batch of {docs} Docs that begins "
     "with {text!r}). The run was stopped and the last good checkpoint kept. Lower the learning rate, set grad_clip, or "

@@ -124,7 +124,8 @@ def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]
 
     Args:
         student: Scores before the softmax, shape (sequences, heads, pieces, pieces).
-        teacher: Likewise.
+        teacher: Likewise. Where a score is minus infinity, as for the pieces that come after in GPT-2, a piece is not
+            attended to: there the student learns nothing, and l does not count it.
         lengths: How many pieces of each sequence are no padding, at its start. What stands in the padding, as often
             minus infinity, does not matter.
 
@@ -134,13 +135,24 @@ def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]
     """
     xp = get_array_module(student)
     n_heads, n_pieces = student.shape[1:3]
-    sizes = xp.asarray(lengths)
-    is_piece = xp.arange(n_pieces)[None, :] < sizes[:, None]
-    is_pair = (is_piece[:, :, None] & is_piece[:, None, :])[:, None]
+    is_piece = xp.arange(n_pieces)[None, :] < xp.asarray(lengths)[:, None]
+    is_pair = (is_piece[:, :, None] & is_piece[:, None, :])[:, None] & (teacher != -xp.inf)
     # Not multiplied by the mask: nothing times infinity is no number.
     difference = xp.where(is_pair, student, 0) - xp.where(is_pair, teacher, 0)
-    weighted = difference / (n_heads * xp.maximum(sizes, 1)).astype(student.dtype)[:, None, None, None]
+    weighted = difference / (n_heads * xp.maximum(_count(is_pair), 1)).astype(student.dtype)
     return 2 * weighted, float((weighted * difference).sum())
+
+
+def centre_attention(scores: Any, is_pair: Any) -> Any:
+    """Take off the mean of each row, which changes nothing in the softmax.
+
+    Args:
+        scores: Before the softmax, shape (..., pieces, pieces).
+        is_pair: Which of them are attended to, same shape; what the others are does not matter.
+    """
+    xp = get_array_module(scores)
+    sums = xp.where(is_pair, scores, 0).sum(axis=-1, keepdims=True)
+    return scores - sums / xp.maximum(_count(is_pair), 1).astype(scores.dtype)
 
 
 def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> list[int]:
@@ -168,6 +180,10 @@ def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> 
     if len(found) != n_student or any(not 1 <= layer <= n_teacher for layer in found):
         raise DistillationError("TD213", mapping=mapping, student=n_student, teacher=n_teacher)
     return found
+
+
+def _count(is_pair: Any) -> Any:
+    return is_pair.sum(axis=-1, keepdims=True)
 
 
 def _soften(xp: Any, probabilities: Any, temperature: float) -> Any:

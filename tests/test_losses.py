@@ -1,5 +1,7 @@
 """Gradients against finite differences: of the losses, through each kind of output layer, and of whole lessons."""
 
+import math
+
 import numpy
 import pytest
 from conftest import PIPES, cnn, initialized_student, randomize
@@ -12,6 +14,7 @@ from spacy_tinydistill.components.base import choose_rule, output_activation, to
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.losses import (
     attention_error,
+    centre_attention,
     map_layers,
     mean_squared_error,
     soft_binary_cross_entropy,
@@ -90,14 +93,13 @@ def plain_mean_squared_error(student, teacher):
 
 
 def plain_attention_error(student, teacher, lengths):
-    """Eq. 7 for each sequence without its padding, times its pieces."""
+    """Eq. 7 for each piece that attends, over those that the teacher's attends to: the mean of its heads."""
     loss = 0.0
     for ours, theirs, length in zip(student, teacher, lengths, strict=True):
-        heads = []
         for a, b in zip(ours, theirs, strict=True):
-            squares = [(float(a[i, j]) - float(b[i, j])) ** 2 for i in range(length) for j in range(length)]
-            heads.append(sum(squares) / max(len(squares), 1))
-        loss += length * sum(heads) / len(heads)
+            for i in range(length):
+                squares = [(float(a[i, j]) - float(b[i, j])) ** 2 for j in range(length) if b[i, j] > -math.inf]
+                loss += sum(squares) / len(squares) / len(ours)
     return loss
 
 
@@ -153,13 +155,20 @@ def test_no_variance(rows):
     assert not d_explained.any()
 
 
-@given(seed=seeds, heads=st.integers(1, 3), lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
-def test_attention(seed, heads, lengths):
+@given(
+    seed=seeds,
+    heads=st.integers(1, 3),
+    lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+    is_causal=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_attention(seed, heads, lengths, is_causal):
     numbers = numpy.random.default_rng(seed)
     # One column of padding more than there has to be.
     n_pieces = max(lengths) + 1
     student, teacher = numbers.normal(size=(2, len(lengths), heads, n_pieces, n_pieces))
+    if is_causal:
+        teacher[..., ~numpy.tri(n_pieces, dtype=bool)] = -numpy.inf
     gradient, loss = attention_error(student, teacher, lengths)
     assert loss == pytest.approx(plain_attention_error(student, teacher, lengths))
     check_numerically(gradient, student, lambda moved: attention_error(moved, teacher, lengths)[1])
@@ -169,6 +178,20 @@ def test_attention(seed, heads, lengths):
     assert masked[0].dtype == numpy.float32
     numpy.testing.assert_allclose(masked[0], gradient, rtol=1e-4, atol=1e-6)
     assert masked[1] == pytest.approx(loss, rel=1e-4)
+
+
+@given(seed=seeds, pieces=st.integers(1, 5), scale=st.floats(0.1, 20))
+@settings(max_examples=40, deadline=None)
+def test_centred_attention(seed, pieces, scale):
+    """Each row's mean over what is attended to is 0, and its softmax is what it was."""
+    numbers = numpy.random.default_rng(seed)
+    scores = scale * numbers.normal(size=(2, pieces, pieces))
+    is_pair = (numbers.random(size=scores.shape) < 0.5) | numpy.eye(pieces, dtype=bool)
+    scores[~is_pair] = -numpy.inf
+    centred = centre_attention(scores, is_pair)
+    numpy.testing.assert_allclose(centred.mean(axis=2, where=is_pair), 0, atol=1e-9)
+    before, after = (softmax(rows.reshape(-1, pieces)) for rows in (scores, centred))
+    numpy.testing.assert_allclose(after, before, atol=1e-9)
 
 
 @pytest.mark.parametrize(

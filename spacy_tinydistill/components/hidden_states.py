@@ -11,7 +11,7 @@ from thinc.api import Linear, Model, chain, with_array
 
 from ..errors import DistillationError
 from ..losses import mean_squared_error
-from ..teacher.encoder import TokenLayers, all_layers, token_layers
+from ..teacher.encoder import all_layers, token_layers
 from ..teacher.targets import Arrays
 from .base import Lesson, Reads, TeachingRule, is_encoder
 
@@ -51,13 +51,13 @@ class HiddenStates(TeachingRule):
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `vectors`, float16, shape (tokens, layers, width)."""
-        return [{"vectors": self._pick(token_layers(doc, teacher))} for doc in docs]
+        return [{"vectors": token_layers(doc, teacher).stack(self.layers)} for doc in docs]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Name the layers and their width, which are found out on one word.
 
         Raises:
-            DistillationError: TD212, the teacher has no such layer.
+            DistillationError: TD212, the teacher has no such layer; TD236, one cannot be recorded.
         """
         with all_layers(teacher):
             (doc,) = teacher.pipe([Doc(teacher.vocab, words=["a"])])
@@ -65,7 +65,7 @@ class HiddenStates(TeachingRule):
         for layer in self.layers:
             if not -len(found) <= layer < len(found):
                 raise DistillationError("TD212", layer=layer, pipe=teacher.name, last=len(found) - 1)
-        return {"layers": self.layers, "width": self._pick(found).shape[2]}
+        return {"layers": self.layers, "width": found.stack(self.layers).shape[2]}
 
     def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "HiddenStatesLesson":
         """Bind the rule to an encoder, which from now on hands its vectors to the lesson too.
@@ -77,9 +77,6 @@ class HiddenStates(TeachingRule):
             what = "choice of layers"
             raise DistillationError("TD611", pipe=name, what=what, found=teacher["layers"], expected=self.layers)
         return HiddenStatesLesson(student, name, len(self.layers), teacher["width"], self.weight)
-
-    def _pick(self, found: TokenLayers) -> numpy.ndarray:
-        return numpy.stack([found[layer] for layer in self.layers], axis=1).astype("float16")
 
 
 class HiddenStatesLesson(Lesson):

@@ -12,8 +12,8 @@ from thinc.api import Linear, Model, noop, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..errors import DistillationError
-from ..losses import attention_error, map_layers, mean_squared_error, unexplained_variance
-from ..student.pieces import pieces_of
+from ..losses import attention_error, centre_attention, map_layers, mean_squared_error, unexplained_variance
+from ..student.pieces import END, START, pieces_of
 from ..student.transformer import Watch, find_transformer, own_pieces
 from ..teacher.encoder import all_layers, attention, piece_attention, token_layers
 from ..teacher.targets import Arrays
@@ -110,8 +110,9 @@ class TransformerLayers(TeachingRule):
         """Record what the weights ask for of the chosen layers.
 
         `vectors`, float16, shape (tokens, layers, width), the embeddings first; `attention`, float16, shape (layers,
-        heads, pieces, pieces), before the softmax, each row with a mean of 0, and `pieces`, int32, their numbers; of
-        a Doc that went through in several windows no attention and no pieces.
+        heads, pieces, pieces), before the softmax, each row with a mean of 0, minus infinity where the teacher attends
+        to nothing, and `pieces`, int32, their numbers; of a Doc that went through in several windows no attention and
+        no pieces.
         """
         return [self._record(teacher, doc) for doc in docs]
 
@@ -119,7 +120,8 @@ class TransformerLayers(TeachingRule):
         """Name the layers and what is to be known of them, which is found out on one word.
 
         Raises:
-            DistillationError: TD213, the layers do not fit; TD219, the teacher shows no attention or no pieces.
+            DistillationError: TD213, the layers do not fit; TD219, the teacher shows no attention, or reads other
+                pieces than a student can.
         """
         with self.asking(teacher):
             (doc,) = teacher.pipe([Doc(teacher.vocab, words=["a"])])
@@ -132,6 +134,13 @@ class TransformerLayers(TeachingRule):
                 "TD219", pipe=teacher.name, found="a teacher that shows neither, or pieces that are no WordPiece",
                 expected="a transformer of spacy-transformers with a fast WordPiece tokenizer",
             )  # fmt: skip
+        if shown and pieces:
+            read = [pieces.id_of(START), *pieces.cut(["a"])[0], pieces.id_of(END)]
+            if shown[0].tolist() != read:
+                raise DistillationError(
+                    "TD219", pipe=teacher.name, found=f"a teacher that reads 'a' as the pieces {shown[0].tolist()}",
+                    expected=f"{read}, of which the first is {START} and the last {END}",
+                )  # fmt: skip
         return {
             "n_layers": len(found) - 1,
             "layers": mapping,
@@ -183,7 +192,7 @@ class TransformerLayers(TeachingRule):
         chosen = [0] * bool(self.embeddings_weight) + mapping * bool(self.hidden_weight)
         arrays: Arrays = {}
         if chosen:
-            arrays["vectors"] = numpy.stack([found[layer] for layer in chosen], axis=1).astype("float16")
+            arrays["vectors"] = found.stack(chosen)
         if self.attention_weight:
             arrays["pieces"] = numpy.zeros(0, dtype="int32")
             if shown := piece_attention(doc):
@@ -280,9 +289,10 @@ class TransformerLayersLesson(Lesson):
         for layer, scores in enumerate(self.watch.scores):
             gradients, loss = [], 0.0
             for group, (teacher, lengths) in zip(scores, groups, strict=True):
-                # As the teacher's: what is the same for a whole row does not change the softmax.
-                centred = group - ops.xp.mean(group, axis=3, keepdims=True)
-                gradient, part = attention_error(centred, ops.asarray4f(teacher[layer]), lengths)
+                taught = ops.asarray4f(teacher[layer])
+                # As the teacher's are: what is the same for a whole row does not change the softmax.
+                centred = centre_attention(group, taught != -ops.xp.inf)
+                gradient, part = attention_error(centred, taught, lengths)
                 # Its rows have a mean of 0 already, so it is that of the scores too.
                 gradients.append(self.weight * gradient)
                 loss += self.weight * part

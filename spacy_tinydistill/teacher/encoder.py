@@ -1,6 +1,6 @@
 """How a teacher's encoder is read: the vectors of a Doc's tokens, layer by layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from spacy.pipeline.tok2vec import Tok2Vec
 from spacy.tokens import Doc
 
 from ..errors import DistillationError
+from ..losses import centre_attention
 
 Floats = NDArray[np.float32]
 
@@ -62,21 +63,30 @@ def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], list[Floats]] | None"
     """Read the attention that `attention` had left on a Doc.
 
     What a transformer shows is the softmax of its scores, whose logarithm is the scores less a number for each row:
-    this one is chosen so that a row's mean is 0.
+    this one is chosen so that a row's mean is 0. Where a piece attends to nothing, as GPT-2's to those after them, the
+    score is minus infinity, and the mean is that of the others.
 
     Returns:
-        The numbers of the Doc's pieces, among them [CLS] and [SEP], shape (pieces,), and for each layer the scores
-        before the softmax, shape (heads, pieces, pieces). None where the Doc went through in several windows, or where
-        its encoder shows no attention.
+        The numbers of the Doc's pieces, among them [CLS] and [SEP] where the transformer reads any, shape (pieces,),
+        and for each layer the scores before the softmax, shape (heads, pieces, pieces). None where the Doc went through
+        in several windows, or where its encoder shows no attention from each piece to each.
     """
     output: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
     found = output.model_output.get("attentions") if hasattr(output, "align") else None
     if not found or len(output.wordpieces) != 1:
         return None
-    length = output.wordpieces.lengths[0]
-    scores = [np.log(np.maximum(to_numpy(layer[0, :, :length, :length]), np.finfo("f").tiny)) for layer in found]
-    ids = np.asarray(output.wordpieces.input_ids[0, :length], dtype="int32")
-    return ids, [layer - layer.mean(axis=2, keepdims=True) for layer in scores]
+    ids = np.asarray(output.wordpieces.input_ids[0], dtype="int32")
+    if any(layer.shape[2:] != (len(ids), len(ids)) for layer in found):  # Longformer's is that of a moving window
+        return None
+    # Not by `wordpieces.lengths`: it leaves out a "[PAD]" of the text's own, and has the padding in it where a batch
+    # is as long as the tokenizer allows.
+    pieces = np.flatnonzero(output.wordpieces.attention_mask[0])
+    return ids[pieces], [_undo_softmax(to_numpy(layer[0])[:, pieces][:, :, pieces]) for layer in found]
+
+
+def _undo_softmax(attention: Any) -> Floats:
+    with np.errstate(divide="ignore"):
+        return centre_attention(np.log(attention.astype("f")), attention > 0)
 
 
 def token_layers(doc: Doc, encoder: Any) -> "TokenLayers":
@@ -124,7 +134,20 @@ class TokenLayers:
         vectors = to_numpy(vectors if self.pieces is None else vectors[self.pieces])
         sums = np.zeros((len(self.doc), vectors.shape[1]), dtype="f")
         np.add.at(sums, np.repeat(np.arange(len(self.doc)), self.lengths), vectors)
-        return sums / np.maximum(self.lengths, 1)[:, None]
+        return sums / np.maximum(self.lengths, 1)[:, None].astype("f")
+
+    def stack(self, layers: Sequence[int]) -> NDArray[np.float16]:
+        """Pool some layers, to be recorded: float16, shape (tokens, layers, width).
+
+        Raises:
+            DistillationError: TD236, a layer does not fit into half precision.
+        """
+        pooled = [self[layer] for layer in layers]
+        for layer, vectors in zip(layers, pooled, strict=True):
+            largest = abs(vectors).max(initial=0)
+            if not largest <= np.finfo("float16").max:
+                raise DistillationError("TD236", layer=layer, found=f"{largest:.6g}", text=self.doc.text[:60])
+        return np.stack(pooled, axis=1).astype("float16")
 
 
 def to_numpy(array: Any) -> Any:
