@@ -279,6 +279,12 @@ def test_a_probability_that_is_none(teacher, teacher_path, tmp_path, probability
     assert not (tmp_path / "student" / "targets").exists()
 
 
+def test_a_probability_that_is_no_number():
+    with pytest.raises(DistillationError) as caught:
+        mixed_vocabulary_callback("teacher", float("nan"))
+    assert caught.value.code == "TD226"
+
+
 def test_a_teacher_whose_pieces_are_no_wordpiece(curated_teacher, tmp_path):  # noqa: F811
     curated_teacher.to_disk(tmp_path / "curated")
     config = mixed_config(curated_teacher, tmp_path, SHORT, path=tmp_path / "curated")
