@@ -38,7 +38,6 @@ from spacy_tinydistill.corpus import read_texts
 RESULTS = Path("benchmarks/quality.jsonl")
 WORK = Path("training/quality")
 WAYS = ("gold", "soft", "ours", "hard")
-RAW_TEXT = Path("corpus/snippets.jsonl")
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Task:
     scores: tuple[str, ...]
     updates: int
     settings: dict[str, Any]  # Of the student's config, by dotted name
+    raw_text: Path = Path("corpus/snippets.jsonl")
+    raw_words: int = 400_000  # So many of its words are learned on in half of the runs
 
 
 TASKS = {
@@ -70,6 +71,17 @@ TASKS = {
         ("cats_macro_f", "cats_micro_f"),
         updates=1200,
         settings={"distillation.batcher.size": 800, "distillation.dropout": 0.2},
+    ),
+    "sst2": Task(
+        "sst2",
+        "train.spacy",
+        "dev.spacy",
+        ("cats_micro_f", "cats_macro_f"),
+        updates=1500,
+        settings={"distillation.dropout": 0.2},
+        # Without film reviews, among which is most of what is scored on.
+        raw_text=Path("corpus/sst2/raw.jsonl"),
+        raw_words=200_000,
     ),
 }
 
@@ -105,11 +117,14 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(TASKS))] = None,
     way: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(WAYS))] = None,
     seeds: Annotated[int, typer.Option(help="How many; of hard labels it is one")] = 3,
-    raw_words: Annotated[int, typer.Option(help=f"Words of {RAW_TEXT} to learn on in half of the runs")] = 400_000,
+    raw_words: Annotated[
+        int | None, typer.Option(help="Of raw text in half of the runs; else as many as tasks say")
+    ] = None,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
     known = {student for student, _ in read_results()}
-    for seed, name, words, how in product(range(seeds), task or TASKS, (0, raw_words), way or WAYS):
+    for seed, name, is_raw, how in product(range(seeds), task or TASKS, (False, True), way or WAYS):
+        words = is_raw * (TASKS[name].raw_words if raw_words is None else raw_words)
         student = Student(name, how, words, seed)
         # Raw text has no gold annotations.
         if student in known or (how == "gold" and words) or (how == "hard" and seed):
@@ -167,7 +182,8 @@ def prepare(student: Student) -> Material:
     )
     folder.mkdir(parents=True, exist_ok=True)
     if student.raw_words and not raw.exists():
-        srsly.write_jsonl(raw, ({"text": text} for text in first_words(student.raw_words)))
+        texts = first_words(task.raw_text, student.raw_words)
+        srsly.write_jsonl(raw, [{"text": text} for text in texts])
     if student.way == "ours" and not material.vectors.exists():
         call("init", "distill-vectors", material.teacher, material.train, material.vectors, "--limit", 14_000)
     if student.way in ("soft", "ours") and not (material.store / "manifest.json").exists():
@@ -221,13 +237,15 @@ def annotate(material: Material, raw: Path | None) -> None:
     DocBin(docs=docs).to_disk(material.annotated)
 
 
-def first_words(words: int) -> Iterator[str]:
-    """Yield the first texts that have so many words together."""
-    for text in read_texts(RAW_TEXT):
+def first_words(raw_text: Path, words: int) -> Iterator[str]:
+    """Yield the first texts that have so many words together; there must be as many."""
+    for text in read_texts(raw_text):
         if words <= 0:
             return
         words -= len(text.split())
         yield text
+    if words > 0:
+        raise typer.BadParameter(f"{raw_text} has {words:,} words less", param_hint="--raw-words")
 
 
 def judge(material: Material) -> dict[str, float]:
