@@ -26,7 +26,7 @@ from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.report.card import TITLE, cell, write_card, write_meta
 from spacy_tinydistill.report.compare import Recorded, compare_recorded, compare_sides
 from spacy_tinydistill.report.disagreement import MOST_TOKENS, SENTENCES
-from spacy_tinydistill.report.html import to_html
+from spacy_tinydistill.report.html import _draw_words, to_html
 from spacy_tinydistill.report.plots import WIDTH, plot_lines
 from spacy_tinydistill.report.report import HTML_NAME, JSON_NAME, Report, find_tried
 from spacy_tinydistill.report.scores import Side, score_sides
@@ -207,6 +207,21 @@ def test_disagreements_are_ranked_and_bounded(sides: tuple[Side, Side], compared
         else:
             assert item["teacher"]["text"] == item["student"]["text"]
             assert item["teacher"]["text"] in teacher.text
+
+
+@pytest.mark.parametrize("n_words", [2, 8])
+def test_a_label_has_room_between_two_words(n_words):
+    """However many arcs lie above its own."""
+    label = "obl:unmarked"
+    said = {
+        "words": [{"text": "a", "tag": "NN", "lemma": None} for _ in range(n_words)],
+        "arcs": [{"start": 0, "end": i, "label": label, "dir": "right"} for i in range(1, n_words)],
+        "settings": {"lang": "en", "direction": "ltr"},
+    }
+    drawn = _draw_words(said, "teacher-1")
+    starts, ends = zip(*re.findall(r'd="M([\d.]+),[\d.]+ [\d.]+,[\d.]+ ([\d.]+),', drawn), strict=True)
+    assert len(starts) == n_words - 1
+    assert min(float(end) - float(start) for start, end in zip(starts, ends, strict=True)) > 8 * len(label)
 
 
 def test_a_long_text_without_sentences_is_shown_in_pieces() -> None:

@@ -21,6 +21,9 @@ MORE_LABELS = 100
 # Longer words would run into each other.
 MOST_CHARACTERS = 18
 
+# How wide a letter of an arc's label is, in pixels.
+LABEL_CHARACTER = 8.5
+
 # Of displaCy's dependencies, in the page's own colours, which may be dark.
 WORDS_OPTIONS = {"compact": True, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
 
@@ -170,14 +173,16 @@ def _draw_words(said: dict[str, Any], name: str) -> Markup:
     arcs = [{**arc, "label": _escape(arc["label"])} for arc in said["arcs"]]
     # By the words alone, so that the student's stand below the teacher's.
     longest = max((min(len(word["text"]), MOST_CHARACTERS) for word in said["words"]), default=0)
-    distance = max(110, 16 + 9 * longest)
+    distance = max(124, 16 + 9 * longest)
     levels = max(DependencyRenderer().get_levels(arcs).values(), default=1)
+    # Other arcs are as long as two words, and more.
+    widest = max((len(arc["label"]) for arc in arcs if arc["end"] - arc["start"] == 1), default=0) * LABEL_CHARACTER
     renderer = DependencyRenderer(
         {
             **WORDS_OPTIONS,
             "distance": distance,
-            # displaCy makes low arcs shorter by this for each level above them, down to nothing.
-            "arrow_spacing": min(12, distance / levels),
+            # displaCy makes low arcs shorter by this for each level above them, down to nothing: they have labels.
+            "arrow_spacing": min(12, distance / levels, max(2, (distance - widest) / levels)),
             "word_spacing": 40 if any(word["lemma"] for word in words) else 30,
         }
     )
