@@ -248,7 +248,7 @@ def test_states_that_are_compared_both_ways_do_not_collapse(teacher, teacher_pat
     if collapses:
         monkeypatch.setattr(transformer_layers_module, "unexplained_variance", squared_error)
     rule = {"embeddings_weight": 0.0, "attention_weight": 0.0, "down_weight": 10.0}
-    room = Classroom(teacher, config_of(teacher, teacher_pieces(teacher_path), rule, width=16), texts[:6])
+    room = Classroom(teacher, config_of(teacher, teacher_pieces(teacher_path), rule, width=16), texts[:20])
     lesson = room.lessons["tok2vec"]
     before = spread_of(room)
     optimizer = Adam(0.01)
