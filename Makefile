@@ -12,7 +12,8 @@ distill: $(VENV)/.installed-demo
 
 # Everything that CI checks.
 test: $(VENV)/.installed-test lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations 20
+	# Not the files with the fewest tests last: these take longest.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
