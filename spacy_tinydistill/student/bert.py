@@ -87,7 +87,10 @@ class Bert(nn.Module):
     def _embed(self, ids: Tensor) -> Tensor:
         if self.teacher_pieces is None or not self.training:
             return self.pieces(ids)
-        return F.embedding(ids, torch.cat([self.pieces.weight, self.teacher_pieces.weight]))
+        # Not from both tables put together: that would copy them for each batch.
+        n_own = len(self.pieces.weight)
+        own, theirs = self.pieces(ids.clamp(max=n_own - 1)), self.teacher_pieces((ids - n_own).clamp(min=0))
+        return torch.where((ids < n_own)[:, None], own, theirs)
 
 
 class Layer(nn.Module):

@@ -6,10 +6,9 @@ import numpy
 from spacy.language import Language
 from thinc.api import Model
 
-from ..components.base import pipes_of
 from ..errors import DistillationError
 from ..teacher.encoder import Floats, to_numpy
-from .pieces import Pieces, pieces_of
+from .pieces import Pieces, find_pieces
 from .transformer import find_transformer, mix_pieces
 from .vectors import principal_components
 
@@ -58,13 +57,13 @@ def piece_vectors(teacher: Language) -> tuple[Pieces, Floats]:
     Raises:
         DistillationError: TD227, it has none that are a WordPiece of Hugging Face's `tokenizers`.
     """
-    for _, pipe in pipes_of(teacher):
-        pieces = pieces_of(pipe)
-        if pieces:
-            table = pipe.model.transformer.get_input_embeddings().weight
-            # A model may have more rows than there are pieces, so that their number is a round one.
-            return pieces, to_numpy(table.detach().float().cpu())[: len(pieces)]
-    raise DistillationError("TD227", pipes=", ".join(teacher.pipe_names) or "no pipes")
+    found = find_pieces(teacher)
+    if found is None:
+        raise DistillationError("TD227", pipes=", ".join(teacher.pipe_names) or "no pipes")
+    pipe, pieces = found
+    table = pipe.model.transformer.get_input_embeddings().weight
+    # A model may have more rows than there are pieces, so that their number is a round one.
+    return pieces, to_numpy(table.detach().float().cpu())[: len(pieces)]
 
 
 def fit_to_table(vectors: Floats, table: Floats) -> Floats:

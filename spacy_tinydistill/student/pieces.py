@@ -206,11 +206,16 @@ def copy_pieces(teacher: Language) -> Pieces:
     Raises:
         DistillationError: TD215, the teacher has none that is a WordPiece of Hugging Face's `tokenizers`.
     """
-    for _, pipe in pipes_of(teacher):
-        pieces = pieces_of(pipe)
-        if pieces:
-            return pieces
-    raise DistillationError("TD215", pipes=", ".join(teacher.pipe_names) or "no pipes")
+    found = find_pieces(teacher)
+    if found is None:
+        raise DistillationError("TD215", pipes=", ".join(teacher.pipe_names) or "no pipes")
+    return found[1]
+
+
+def find_pieces(teacher: Language) -> tuple[Any, Pieces] | None:
+    """Find the pipe whose tokenizer is a fast WordPiece, and copy its pieces; None where there is none."""
+    found = ((pipe, pieces_of(pipe)) for _, pipe in pipes_of(teacher))
+    return next(((pipe, pieces) for pipe, pieces in found if pieces), None)
 
 
 def pieces_of(pipe: Any) -> Pieces:
