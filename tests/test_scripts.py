@@ -1,6 +1,7 @@
 """What the workflows' scripts make of data, and that project.yml names what there is."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import spacy
 import srsly
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.cli.project.run import project_run
 from spacy.tokens import DocBin
 from spacy.util import import_file, load_config, load_model_from_config
 
@@ -86,6 +88,15 @@ def test_snippets(tmp_path):
 
 
 # The project
+
+
+@pytest.mark.parametrize("workflow", PROJECT["workflows"])
+def test_spacy_takes_the_project(tmp_path, capsys, workflow):
+    """It has rules of its own, such as that no workflow has a command's name."""
+    shutil.copy(ROOT / "project.yml", tmp_path)
+    project_run(tmp_path, workflow, dry=True)
+    said = re.findall(r"=+ (\S+) =+", capsys.readouterr().out)
+    assert said == PROJECT["workflows"][workflow]
 
 
 def test_the_workflows_hang_together():
