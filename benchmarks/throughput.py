@@ -234,8 +234,8 @@ def measure_growth(nlp: Language, texts: Path, room: Path, sizes: list[int], rep
     answers: dict[str, dict[int, list[dict[str, Any]]]] = {
         what: {size: [] for size in sizes} for what in ("recording", "training")
     }
-    for _ in range(repeats):
-        for size in sizes:
+    for turn in range(repeats):
+        for size in _in_turn(words, turn):
             shared = {"config": str(config), "store": str(room / f"{size}"), "dev": str(dev)}
             recording = {"do": "record", "teacher": str(teacher), "texts": str(room / f"{size}.jsonl"), **shared}
             training = {"do": "distill", "output": str(room / f"{size}-student"), **shared}
