@@ -12,6 +12,7 @@ import srsly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli.project.run import project_run
+from spacy.cli.train import train
 from spacy.tokens import DocBin
 from spacy.util import import_file, load_config, load_model_from_config
 
@@ -85,6 +86,30 @@ def test_snippets(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     rows = list(srsly.read_jsonl(tmp_path / "raw" / "raw.jsonl"))
     assert [row["text"] for row in rows] == ["Good & cheap .", "Bad .", "Rain ."]
+
+
+# The controls
+
+
+def test_the_control_of_a_student_that_was_made_in_an_earlier_stage(tmp_path):
+    """It has the first stage's architecture and its own pieces, and weights that nobody's layers were in."""
+    pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
+    doc = spacy.blank("en")("What is a tiny transformer ?")
+    doc.cats = {"ABBR": 0.0, "DESC": 1.0}
+    DocBin(docs=[doc, doc], store_user_data=True).to_disk(tmp_path / "gold.spacy")
+    srsly.write_jsonl(tmp_path / "texts.jsonl", [{"text": doc.text}])
+    paths = {f"paths.{name}": str(tmp_path / "gold.spacy") for name in ("gold", "dev")}
+    few = {"distillation.max_steps": 2, "training.eval_frequency": 1}
+    for stage, overrides in (("layers", {"paths.pieces": str(tmp_path / "texts.jsonl")}), ("predictions", paths | few)):
+        config = load_config(ROOT / "configs" / f"mixed-vocab-{stage}.cfg", overrides=overrides)
+        config.to_disk(tmp_path / f"{stage}.cfg")
+    output = tmp_path / "gold.cfg"
+    script("gold_only").main(tmp_path / "predictions.cfg", output, first=tmp_path / "layers.cfg")
+    assert "after_init" not in load_config(output)["initialize"]
+    train(output, tmp_path / "gold")
+    nlp = spacy.load(tmp_path / "gold" / "model-last")
+    assert "distillation" not in nlp.config
+    assert set(nlp("What is it ?").cats) == {"ABBR", "DESC"}
 
 
 # The project
