@@ -73,6 +73,7 @@ def shards() -> dict[str, bytes]:
         "unknown-role": spoiled("role", pa.array([0, 1, 2, 200], pa.uint8())),
         "null-role": spoiled("role", pa.array([0, 1, 2, None], pa.uint8())),
         "null-words": spoiled("words", pa.array([["a", None], ["b"], ["c", "d"], None], pa.list_(pa.string()))),
+        "empty-word": spoiled("words", pa.array([["a", ""], ["b"], ["c", "d"], ["e", "f"]], pa.list_(pa.string()))),
         "fewer-spaces": spoiled("spaces", pa.array([[1], [1], [1], [1]], pa.list_(pa.uint8()))),
         "norm-of-no-token": spoiled("norms.at", pa.array([[], [7], [], []], pa.list_(pa.int32()))),
         "other-shape": spoiled("tagger/labels.shape", pa.array([[9, 9], None, [2, 2], None], pa.list_(pa.int32()))),

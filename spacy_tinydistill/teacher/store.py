@@ -333,6 +333,8 @@ class _ShardReader:
         if not numpy.array_equal(self.norms.lengths, self.norms_at.lengths):
             raise ValueError("norms of other tokens")
         for row, n_words in enumerate(self.words.lengths):
+            if "" in self.words[row]:
+                raise ValueError("a word of no characters")
             at = self.norms_at[row]
             if len(at) and not (at.min() >= 0 and at.max() < n_words):
                 raise ValueError("a norm of no token")
