@@ -1,12 +1,16 @@
 """The benchmark scripts run, with both sides of each ratio; their figures are nobody's concern here."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import spacy
 import srsly
+import typer
+from spacy.util import import_file
 from tiny_teacher import make_teacher, write_texts
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -87,3 +91,36 @@ def test_scripts_of_reliability_run(script, options, said, tmp_path):
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert said in result.stdout
+
+
+def test_speed_compares_the_same_pipes(tmp_path, monkeypatch, capsys):
+    """It is timed elsewhere; here it is seen what is timed."""
+    speed = import_file("speed", BENCHMARKS / "speed.py")
+    seen = []
+
+    def measure(pipelines, texts, words, max_words):
+        seen.append(
+            ({role: spacy.load(path).component_names for role, path in pipelines.items()}, len(texts), sum(words))
+        )
+        rates = {"student": [30.0, 10.0, 20.0], "other": [10.0, 10.0, 5.0], "tokenizer": [100.0, 100.0, 100.0]}
+        return {role: {"words_per_second_runs": {"1": runs}} for role, runs in rates.items()}, {"runs": 3}
+
+    monkeypatch.setattr(speed, "measure_speed", measure)
+    teacher = make_teacher()
+    teacher.to_disk(tmp_path / "student")
+    teacher.add_pipe("sentencizer")
+    teacher.to_disk(tmp_path / "other")
+    texts = write_texts(tmp_path / "texts.txt")
+    kept = next(name for name in teacher.pipe_names if name not in speed.SHARED)
+    speed.main(str(tmp_path / "student"), str(tmp_path / "other"), texts, tmp_path / "out", pipes=kept)
+    (short, n_short, words), (long, n_long, words_joined) = seen
+    assert short == long
+    assert short["student"] == short["other"] == [name for name in teacher.pipe_names if name in (kept, *speed.SHARED)]
+    assert short["tokenizer"] == []
+    # A line break between two texts is a token, too.
+    assert n_long == 1 < n_short
+    assert words_joined == words + n_short - 1
+    assert srsly.read_json(tmp_path / "out" / "speed.json")["long"]["ratio"] == {"1": [3.0, 1.0, 4.0]}
+    assert re.search(r"student / other +1 +3.00 +1.00 +4.00", capsys.readouterr().out)
+    with pytest.raises(typer.BadParameter, match="has no parser"):
+        speed.main(str(tmp_path / "student"), str(tmp_path / "other"), texts, tmp_path / "out", pipes="tagger,parser")
