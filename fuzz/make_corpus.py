@@ -165,6 +165,7 @@ def configs() -> dict[str, bytes]:
         "circle": b"[distillation]\na = ${distillation.b}\nb = ${distillation.a}\n",
         # Found by the fuzzer.
         "child-before-parent": b"[distillation.batcher]\nsize = 1\n\n[distillation]\nmax_steps = 1\n",
+        "number-for-a-function": (good + "\n[distillation.optimizer]\n@optimizers =0.1").encode(),
         "half-a-variable": b'[distillation]\ndropout = "${di[paths]"\n',
         "no-variable": b"[distillation]\ndropout = ${paths.nothing}\n",
         "function": good.replace("0.1", '{"@readers": "no.Such.v1"}').encode(),

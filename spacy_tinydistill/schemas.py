@@ -111,14 +111,15 @@ def read_distillation_config(config: Config) -> DistillationConfig:
 
     Raises:
         DistillationError: TD001, there is no such block; TD002, a key that does not exist; TD003, a value of the
-            wrong kind or out of range; TD004, a registered function that does not exist or takes other arguments;
-            TD005, the config uses a variable that it does not define.
+            wrong kind or out of range; TD004, a registered function of this block that does not exist or takes other
+            arguments, or one anywhere in the config that is named by something other than text; TD005, the config
+            uses a variable that it does not define.
     """
     # The block is looked for first: others use its values, and without it the complaint would be about those.
     if not isinstance(config.get("distillation"), dict):
         raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config) or "no blocks at all")
     try:
-        block = config.interpolate()["distillation"]
+        interpolated = config.interpolate()
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
     except (ConfigParserError, ValueError) as error:
@@ -126,6 +127,8 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         # What the parser falls over, it says nothing of.
         raise DistillationError("TD005", reason=repr(error)) from None
+    _check_function_names(interpolated)
+    block = interpolated["distillation"]
     known = set(DistillationConfig.model_fields)
     for key in block:
         if key not in known:
@@ -141,6 +144,15 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     except (ValueError, TypeError) as error:
         raise DistillationError("TD004", reason=error) from None
     return _validate(resolved)
+
+
+def _check_function_names(block: dict[str, Any], path: str = "") -> None:
+    """See that what a config names functions by are names: the registry falls over anything else."""
+    for key, value in block.items():
+        if key.startswith("@") and not isinstance(value, str):
+            raise DistillationError("TD004", reason=f"{path}{key} is {value!r}, which is no function's name.")
+        if isinstance(value, dict):
+            _check_function_names(value, f"{path}{key}.")
 
 
 def shares_of(settings: DistillationConfig, count: int) -> list[float]:

@@ -240,6 +240,11 @@ def unknown_function(world: World) -> None:
     world.config["distillation"]["batcher"]["@batchers"] = "spacy.batch_by_colour.v1"
 
 
+@mistake("TD004", "training.batcher.@batchers is None")
+def function_named_by_a_variable_that_is_null(world: World) -> None:
+    world.config["training"]["batcher"] = {"@batchers": "${paths.dev}"}
+
+
 @mistake("TD004", "momentum")
 def function_with_a_wrong_argument(world: World) -> None:
     world.config["distillation"]["optimizer"]["momentum"] = 0.9
