@@ -121,7 +121,7 @@ def distil_quickly(
         # Says nothing, so that pytest's report stays readable.
         "training.logger": {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": None, "console_output": False},
     }
-    if learn_rate and "distillation.optimizer.learn_rate" not in overrides:
+    if learn_rate:
         settings["distillation.optimizer.learn_rate.initial_rate"] = 0.02
         settings["distillation.optimizer.learn_rate.warmup_steps"] = 5
     settings.update({key if "." in key else f"distillation.{key}": value for key, value in overrides.items()})

@@ -151,10 +151,11 @@ def test_labels_that_are_known_only_when_the_teacher_has_spoken(config_path: Pat
 
 def test_everything_that_is_wrong_is_said(teacher_path: Path, config_path: Path) -> None:
     args = ["--paths.distill", "no_texts.jsonl", "--paths.dev", "no_dev.spacy"]
-    args += ["--distillation.student_to_teacher.tagger", "no_tagger", "--training.patience", "often", "--gpu-id", "99"]
+    args += ["--distillation.student_to_teacher.tagger", "no_tagger", "--training.eval_frequency", "0"]
+    args += ["--gpu-id", "99"]
     code, said = debug(teacher_path, config_path, *args)
     assert code == 1
-    for fact in ("[TD211]", "[TD205]", "'no_tagger'", "[TD210]", "patience"):
+    for fact in ("[TD211]", "[TD205]", "'no_tagger'", "[TD012]", "eval_frequency"):
         assert fact in said
     code, said = debug(teacher_path, config_path, *args[:4])
     assert code == 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,10 @@ def test_a_block_without_the_comment_is_run(tmp_path: Path, monkeypatch: pytest.
 # The pages that are made from the sources
 
 
+@pytest.mark.skipif(
+    f"confection=={version('confection')}" not in (ROOT / "constraints.txt").read_text(encoding="utf8").splitlines(),
+    reason="other versions of confection write a config's blocks in another order",
+)
 def test_the_config_page_is_what_the_sources_say() -> None:
     script = import_file("config_docs", ROOT / "scripts" / "config_docs.py")
     page = PAGES["docs/config.md"].read_text(encoding="utf8")

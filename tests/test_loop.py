@@ -208,14 +208,14 @@ def test_a_target_that_is_no_number(teacher, texts, dev_path, tmp_path, monkeypa
 
 def test_weights_that_are_no_numbers(teacher, texts, dev_path, tmp_path):
     config = make_config(teacher, ["tagger"])
+    config["distillation"]["optimizer"]["learn_rate"] = 1e38
     overrides = {
         "paths.dev": str(dev_path),
-        "distillation.optimizer.learn_rate": 1e38,
         "distillation.optimizer.use_averages": False,
         "training.eval_frequency": 1,
     }
     with pytest.raises(DistillationError) as caught:
-        distil_quickly(teacher, texts[:20], tmp_path, config, steps=50, **overrides)
+        distil_quickly(teacher, texts[:20], tmp_path, config, steps=50, learn_rate=False, **overrides)
     assert caught.value.code in ("TD301", "TD304")
     assert "'tagger'" in str(caught.value) or "'tok2vec'" in str(caught.value)
 

@@ -553,10 +553,10 @@ def test_a_mistake_is_named_and_its_mend(line: Line, code: str | None, facts: li
     assert exit_code in (1, 2)
     assert "Traceback" not in said
     assert re.findall(r"\[(TD\d+)\]", said) == ([code] if code else [])
-    # A message may break a path where the line ends.
-    unbroken = said.replace(" ", "")
+    # A message may break a path where the line ends, and not every version of Typer writes arguments in small letters.
+    unbroken = said.replace(" ", "").lower()
     for fact in facts:
-        assert fact.replace(" ", "") in unbroken, said
+        assert fact.replace(" ", "").lower() in unbroken, said
 
 
 def test_there_are_enough_mistakes() -> None:
