@@ -1,8 +1,10 @@
-"""Write the seeds of the fuzzer, fuzz/corpus: small files of each kind, good and bad. What is there is replaced."""
+"""Write the seeds of the fuzzer, fuzz/corpus: small files of each kind, good and bad.
+
+The others there, which are named by their hash, the fuzzer found to reach new code; they stay.
+"""
 
 import gzip
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,7 +23,6 @@ CORPUS = Path(__file__).parent / "corpus"
 
 def main() -> None:
     """Write all seeds."""
-    shutil.rmtree(CORPUS, ignore_errors=True)
     for target, files in {
         "shard": shards(),
         "manifest": manifests(),
@@ -30,7 +31,7 @@ def main() -> None:
         "config": configs(),
         "curve": curves(),
     }.items():
-        (CORPUS / target).mkdir(parents=True)
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (CORPUS / target / name).write_bytes(data)
 

@@ -240,9 +240,9 @@ def unknown_function(world: World) -> None:
     world.config["distillation"]["batcher"]["@batchers"] = "spacy.batch_by_colour.v1"
 
 
-@mistake("TD004", "training.batcher.@batchers is None")
-def function_named_by_a_variable_that_is_null(world: World) -> None:
-    world.config["training"]["batcher"] = {"@batchers": "${paths.dev}"}
+@mistake("TD004", "training.batcher.@batchers is 5")
+def function_named_by_a_number(world: World) -> None:
+    world.config["training"]["batcher"] = {"@batchers": 5}
 
 
 @mistake("TD004", "momentum")
