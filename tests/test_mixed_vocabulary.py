@@ -31,6 +31,7 @@ from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.student.mixed import (
     fit_to_table,
+    inherit,
     mixed_vocabulary_callback,
     own_vectors,
     piece_vectors,
@@ -169,6 +170,33 @@ def test_vectors_for_a_table_of_another_width(width):
         numpy.testing.assert_allclose(ours / theirs, (ours / theirs)[0], rtol=1e-3)
 
 
+def test_own_pieces_begin_with_the_mean_of_those_that_spell_them():
+    own = train_pieces(lambda: ["sings Sings sing oslo ö"], 60)
+    coarse = train_pieces(lambda: ["sing sing", "s"], 30)
+    numbers = numpy.random.default_rng(0)
+    vectors = numbers.normal(size=(len(coarse), 4)).astype("float32")
+    table = numbers.normal(size=(70, 4)).astype("float32")
+    before = table.copy()
+    found = inherit(own, table, coarse, vectors)
+    numpy.testing.assert_array_equal(table, before)
+    ours, theirs = own.tokenizer.get_vocab(), coarse.tokenizer.get_vocab()
+
+    def expected(*pieces: str):
+        return vectors[[theirs[piece] for piece in pieces]].mean(axis=0)
+
+    for piece, spelled in {
+        "[CLS]": ["[CLS]"],
+        "[UNK]": ["[UNK]"],
+        "sing": ["sing"],
+        "sings": ["sing", "##s"],
+        "##s": ["##s"],
+    }.items():
+        numpy.testing.assert_allclose(found[ours[piece]], expected(*spelled), rtol=1e-6)
+    # No letter of it is known; and rows without a piece.
+    for row in (ours["ö"], *range(len(own), 70)):
+        numpy.testing.assert_array_equal(found[row], before[row])
+
+
 def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):  # noqa: F811
     pieces, vectors = piece_vectors(teacher)
     table = teacher.get_pipe("transformer").model.transformer.get_input_embeddings().weight.detach().numpy()
@@ -178,23 +206,31 @@ def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):  
     node = find_transformer(student.get_pipe("tok2vec").model)
     node.attrs["pieces"] = OWN
     node.initialize()
+    before = own_vectors(node).copy()
     mixed_vocabulary_callback(str(teacher_path))(student)
     bert = node.shims[0]._model
     found = bert.teacher_pieces.weight.detach().numpy()
-    numpy.testing.assert_array_equal(found, fit_to_table(vectors, own_vectors(node)))
+    fitted = fit_to_table(vectors, before)
+    numpy.testing.assert_array_equal(found, fitted)
+    numpy.testing.assert_array_equal(own_vectors(node), inherit(OWN, before, pieces, fitted))
+    assert abs(own_vectors(node) - before).max() > 0.01
 
 
 # In the loop
 
 
-def test_without_a_share_it_is_as_without(teacher, teacher_path, tmp_path):  # noqa: F811
-    config = mixed_config(teacher, tmp_path, SHORT, 0.0, teacher_path)
-    run(teacher, SHORT * 3, tmp_path / "nothing", config, steps=4)
-    config["initialize"]["after_init"] = None
-    run(teacher, SHORT * 3, tmp_path / "without", config, steps=4)
-    found = [files_of(tmp_path / name / DIR_MODEL_LAST) for name in ("nothing", "without")]
-    assert all(files.pop("config.cfg") for files in found)
-    assert found[0] == found[1]
+def test_without_a_share_nothing_is_mixed_in(teacher, teacher_path):  # noqa: F811
+    student = spacy.blank("en")
+    student.add_pipe("tok2vec", config={"model": {"@architectures": "spacy-tinydistill.TinyTransformer.v1"}})
+    node = find_transformer(student.get_pipe("tok2vec").model)
+    node.attrs["pieces"] = OWN
+    node.initialize()
+    before = own_vectors(node).copy()
+    mixed_vocabulary_callback(str(teacher_path), 0.0)(student)
+    shim = node.shims[0]
+    assert (shim.mixed, shim._model.teacher_pieces) == (None, None)
+    # Its own pieces begin with the teacher's all the same.
+    assert abs(own_vectors(node) - before).max() > 0.01
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, tmp_path):  # noqa: F811

@@ -370,6 +370,25 @@ def test_weights_of_the_teacher(teacher, teacher_path, texts):
     assert losses[1] < 0.8 * losses[0]
 
 
+def test_embeddings_of_the_teacher_alone(teacher):
+    """Also where the heads are others: of a layer nothing is taken over."""
+    model = tiny_transformer(**{**LIKE_THE_TEACHER, "heads": 4})
+    model.attrs["pieces"] = copy_pieces(teacher)
+    model.initialize()
+    bert = model.shims[0]._model
+    layers = {name: weights.clone() for name, weights in bert.layers.state_dict().items()}
+    start_from(teacher, model, [])
+    theirs = bert_of(teacher).embeddings
+    expected = theirs.word_embeddings.weight + theirs.token_type_embeddings.weight[0]
+    numpy.testing.assert_allclose(
+        bert.pieces.weight.detach().numpy()[: len(model.attrs["pieces"])],
+        expected.detach().numpy()[: len(model.attrs["pieces"])],
+        atol=1e-6,
+    )
+    for name, weights in bert.layers.state_dict().items():
+        assert torch.equal(weights, layers[name])
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [

@@ -1,6 +1,7 @@
 """Mixed vocabulary: while a student learns, it reads some words in its teacher's pieces."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 from spacy.language import Language
@@ -8,8 +9,8 @@ from thinc.api import Model
 
 from ..errors import DistillationError
 from ..teacher.encoder import Floats, to_numpy
-from .pieces import Pieces, find_pieces
-from .transformer import find_transformer, mix_pieces
+from .pieces import CONTINUED, UNKNOWN, Pieces, find_pieces
+from .transformer import find_transformer, mix_pieces, start_pieces
 from .vectors import principal_components
 
 
@@ -21,14 +22,15 @@ def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callabl
     one space, so that a rare piece of the one is learned among well-known pieces of the other. In the paper it is the
     teacher that reads the mixture, as it is trained on, and hands its embeddings down. Here a teacher is asked once,
     about the text as it is, and never trained: the student reads the mixture. What the paper's teacher brings along,
-    embeddings of its own vocabulary, the student is given to begin with, made as narrow as it is.
+    embeddings of its own vocabulary, the student is given to begin with, made as narrow as it is, and from them those
+    of the student's own pieces, by `inherit`.
 
     Only what learns reads the mixture: evaluations do not, nor does the student that is saved, which has none of it.
 
     Args:
         teacher: A pipeline with a transformer of spacy-transformers whose tokenizer is a WordPiece.
         probability: p, with which a word is read in the teacher's pieces, drawn for each word each time that it is
-            read; with 0 the vocabulary is the student's alone. From 0 to below 1.
+            read. From 0 to below 1; with 0 the student reads its own alone, which begin as they would.
 
     Raises:
         DistillationError: TD226, there is no such probability; TD227, the teacher has no pieces to mix in.
@@ -37,16 +39,21 @@ def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callabl
         raise DistillationError("TD226", probability=probability)
 
     def fill(nlp: Language) -> None:
-        if probability:
-            from ..teacher.recorder import load_teacher
+        from ..teacher.recorder import load_teacher
 
-            pieces, vectors = piece_vectors(load_teacher(teacher))
-            # Also of pipes from an earlier student, which are not initialized and so disabled meanwhile.
-            for _, pipe in nlp.components:
-                model = getattr(pipe, "model", None)
-                node = find_transformer(model) if isinstance(model, Model) else None
-                if node is not None:
-                    mix_pieces(node, pieces, fit_to_table(vectors, own_vectors(node)), probability)
+        pieces, vectors = piece_vectors(load_teacher(teacher))
+        for name, pipe in nlp.components:
+            model = getattr(pipe, "model", None)
+            node: Any = find_transformer(model) if isinstance(model, Model) else None
+            if node is None:
+                continue
+            own = own_vectors(node)
+            fitted = fit_to_table(vectors, own)
+            # A pipe from an earlier student, which has learned, is not initialized, and so disabled meanwhile.
+            if name in nlp.pipe_names:
+                start_pieces(node, inherit(node.attrs["pieces"], own, pieces, fitted))
+            if probability:
+                mix_pieces(node, pieces, fitted, probability)
 
     return fill
 
@@ -84,3 +91,27 @@ def fit_to_table(vectors: Floats, table: Floats) -> Floats:
 def own_vectors(node: Model) -> Floats:
     """Read the embeddings of a `TinyTransformer.v1`'s own pieces, shape (pieces, width)."""
     return to_numpy(node.shims[0]._model.pieces.weight.detach().cpu())
+
+
+def inherit(own: Pieces, table: Floats, teacher: Pieces, vectors: Floats) -> Floats:
+    """Begin a student's embeddings where its teacher's are: a piece's with the mean of the pieces that spell it.
+
+    This is the fast vocabulary transfer of Gee et al. (arXiv 2402.09977).
+
+    Args:
+        own: The student's pieces.
+        table: Their embeddings, shape (pieces or more, width).
+        teacher: The teacher's pieces.
+        vectors: Their embeddings, shape (teacher's pieces, width).
+
+    Returns:
+        New embeddings, in the shape of `table`; of pieces that the teacher cannot spell, what they were.
+    """
+    known = teacher.tokenizer.get_vocab()
+    found = table.copy()
+    for piece, number in own.tokenizer.get_vocab().items():
+        # What stands within a word the teacher spells as it would a word, unless it has the very piece.
+        ids = [known[piece]] if piece in known else list(teacher.cut([piece.removeprefix(CONTINUED)])[0])
+        if piece == UNKNOWN or teacher.id_of(UNKNOWN) not in ids:
+            found[number] = vectors[ids].mean(axis=0)
+    return found

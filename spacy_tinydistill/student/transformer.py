@@ -105,6 +105,20 @@ def find_transformer(model: Model) -> Model | None:
     return next((node for node in model.walk() if node.name == NAME), None)
 
 
+def start_pieces(model: Model, vectors: NDArray[numpy.float32]) -> None:
+    """Put embeddings in the place of those of a transformer's own pieces.
+
+    Args:
+        model: From `find_transformer`.
+        vectors: What they are to begin with, shape (vocab_size, width).
+    """
+    import torch
+
+    shim: Any = model.shims[0]
+    with torch.no_grad():
+        shim._model.pieces.weight.copy_(torch.from_numpy(vectors))
+
+
 def mix_pieces(model: Model, teacher: Pieces, vectors: NDArray[numpy.float32], probability: float) -> None:
     """Have a transformer read some words in its teacher's pieces while it learns, and none otherwise.
 

@@ -22,7 +22,7 @@ def teacher_weights_callback(teacher: str, layers: str | Sequence[int] = "unifor
     Args:
         teacher: A pipeline with a BERT of spacy-transformers.
         layers: From which of its layers each of the student's starts: "uniform", "last", or a list that names one for
-            each, counted from 1.
+            each, counted from 1. Where the list is empty, the student starts from its embeddings alone.
     """
 
     def fill(nlp: Language) -> None:
@@ -52,16 +52,16 @@ def start_from(teacher: Language, node: Model, layers: str | Sequence[int]) -> N
         layers: See `teacher_weights_callback`.
 
     Raises:
-        DistillationError: TD213, the layers do not fit; TD224, another kind of teacher, other pieces or heads, or a
-            student that is wider or longer than its teacher.
+        DistillationError: TD213, the layers do not fit; TD224, another kind of teacher, other pieces, other heads
+            where layers are taken over, or a student that is wider or longer than its teacher.
     """
     import torch
 
     pipe, theirs = _find_bert(teacher)
     shim: Any = node.shims[0]
     ours = shim._model
-    _check(pipe, theirs, node)
-    mapping = map_layers(layers, len(ours.layers), len(theirs.encoder.layer))
+    mapping = map_layers(layers, len(ours.layers), len(theirs.encoder.layer)) if layers else []
+    _check(pipe, theirs, node, has_layers=bool(mapping))
     with torch.no_grad():
         embeddings = theirs.embeddings
         # A model may have more rows than there are pieces, so that their number is a round one.
@@ -72,7 +72,7 @@ def start_from(teacher: Language, node: Model, layers: str | Sequence[int]) -> N
         positions = embeddings.position_embeddings.weight[: len(ours.positions.weight)]
         ours.positions.weight.copy_(positions.double() @ basis)
         _narrow_norm(embeddings.LayerNorm, ours.norm, basis)
-        for layer, number in zip(ours.layers, mapping, strict=True):
+        for layer, number in zip(ours.layers, mapping, strict=bool(layers)):
             _narrow_layer(theirs.encoder.layer[number - 1], layer, basis)
 
 
@@ -84,13 +84,13 @@ def _find_bert(teacher: Language) -> tuple[Any, Any]:
     raise DistillationError("TD224", found=", ".join(teacher.pipe_names) or "no pipes", expected="a BERT")
 
 
-def _check(pipe: Any, theirs: Any, node: Model) -> None:
+def _check(pipe: Any, theirs: Any, node: Model, *, has_layers: bool) -> None:
     ours = node.shims[0]._model
     pieces = pieces_of(pipe)
     if not pieces or node.attrs["pieces"].fingerprint != pieces.fingerprint:
         raise DistillationError("TD224", found="a student with other pieces", expected="the teacher's")
     heads = ours.layers[0].n_heads
-    if heads != theirs.config.num_attention_heads:
+    if has_layers and heads != theirs.config.num_attention_heads:
         raise DistillationError("TD224", found=f"{heads} heads", expected=theirs.config.num_attention_heads)
     for name, found, most in (
         ("width", ours.norm.weight.shape[0], theirs.config.hidden_size),
