@@ -197,40 +197,38 @@ def test_own_pieces_begin_with_the_mean_of_those_that_spell_them():
         numpy.testing.assert_array_equal(found[row], before[row])
 
 
+def fill(teacher_path, probability=0.5):  # noqa: F811
+    """A new transformer, as the callback leaves it, and its own embeddings before."""
+    student = spacy.blank("en")
+    student.add_pipe("tok2vec", config={"model": {"@architectures": "spacy-tinydistill.TinyTransformer.v1"}})
+    node = find_transformer(student.get_pipe("tok2vec").model)
+    node.attrs["pieces"] = OWN
+    node.initialize()
+    before = own_vectors(node).copy()
+    mixed_vocabulary_callback(str(teacher_path), probability)(student)
+    return node, before
+
+
 def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):  # noqa: F811
     pieces, vectors = piece_vectors(teacher)
     table = teacher.get_pipe("transformer").model.transformer.get_input_embeddings().weight.detach().numpy()
     numpy.testing.assert_array_equal(vectors, table[: len(pieces)])
-    student = spacy.blank("en")
-    student.add_pipe("tok2vec", config={"model": {"@architectures": "spacy-tinydistill.TinyTransformer.v1"}})
-    node = find_transformer(student.get_pipe("tok2vec").model)
-    node.attrs["pieces"] = OWN
-    node.initialize()
-    before = own_vectors(node).copy()
-    mixed_vocabulary_callback(str(teacher_path))(student)
-    bert = node.shims[0]._model
-    found = bert.teacher_pieces.weight.detach().numpy()
+    node, before = fill(teacher_path)
     fitted = fit_to_table(vectors, before)
-    numpy.testing.assert_array_equal(found, fitted)
+    numpy.testing.assert_array_equal(node.shims[0]._model.teacher_pieces.weight.detach().numpy(), fitted)
     numpy.testing.assert_array_equal(own_vectors(node), inherit(OWN, before, pieces, fitted))
     assert abs(own_vectors(node) - before).max() > 0.01
 
 
-# In the loop
-
-
-def test_without_a_share_nothing_is_mixed_in(teacher, teacher_path):  # noqa: F811
-    student = spacy.blank("en")
-    student.add_pipe("tok2vec", config={"model": {"@architectures": "spacy-tinydistill.TinyTransformer.v1"}})
-    node = find_transformer(student.get_pipe("tok2vec").model)
-    node.attrs["pieces"] = OWN
-    node.initialize()
-    before = own_vectors(node).copy()
-    mixed_vocabulary_callback(str(teacher_path), 0.0)(student)
+def test_without_a_share_nothing_is_mixed_in(teacher_path):  # noqa: F811
+    node, before = fill(teacher_path, 0.0)
     shim = node.shims[0]
     assert (shim.mixed, shim._model.teacher_pieces) == (None, None)
     # Its own pieces begin with the teacher's all the same.
     assert abs(own_vectors(node) - before).max() > 0.01
+
+
+# In the loop
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, tmp_path):  # noqa: F811
