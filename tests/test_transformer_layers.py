@@ -371,8 +371,8 @@ def test_weights_of_the_teacher(teacher, teacher_path, texts):
 
 
 def test_embeddings_of_the_teacher_alone(teacher):
-    """Also where the heads are others: of a layer nothing is taken over."""
-    model = tiny_transformer(**{**LIKE_THE_TEACHER, "heads": 4})
+    """Also where the heads are others and a dense layer is wider: of a layer nothing is taken over."""
+    model = tiny_transformer(**{**LIKE_THE_TEACHER, "heads": 4, "intermediate_width": 80})
     model.attrs["pieces"] = copy_pieces(teacher)
     model.initialize()
     bert = model.shims[0]._model

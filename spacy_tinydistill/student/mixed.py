@@ -1,7 +1,6 @@
 """Mixed vocabulary: while a student learns, it reads some words in its teacher's pieces."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy
 from spacy.language import Language
@@ -10,7 +9,7 @@ from thinc.api import Model
 from ..errors import DistillationError
 from ..teacher.encoder import Floats, to_numpy
 from .pieces import CONTINUED, UNKNOWN, Pieces, find_pieces
-from .transformer import find_transformer, mix_pieces, start_pieces
+from .transformer import mix_pieces, start_pieces, transformers_of
 from .vectors import principal_components
 
 
@@ -42,11 +41,7 @@ def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callabl
         from ..teacher.recorder import load_teacher
 
         pieces, vectors = piece_vectors(load_teacher(teacher))
-        for name, pipe in nlp.components:
-            model = getattr(pipe, "model", None)
-            node: Any = find_transformer(model) if isinstance(model, Model) else None
-            if node is None:
-                continue
+        for name, node in transformers_of(nlp.components):
             own = own_vectors(node)
             fitted = fit_to_table(vectors, own)
             # A pipe from an earlier student, which has learned, is not initialized, and so disabled meanwhile.

@@ -3,7 +3,7 @@
 It needs PyTorch, `tokenizers` and `safetensors`: the extra [tiny-transformer]. This module can be imported without.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -103,6 +103,19 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
 def find_transformer(model: Model) -> Model | None:
     """Find the `TinyTransformer.v1` in a model; None where there is none."""
     return next((node for node in model.walk() if node.name == NAME), None)
+
+
+def transformers_of(pipes: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Model]]:
+    """Find the `TinyTransformer.v1` of each pipe that has one.
+
+    Args:
+        pipes: With their names, such as `Language.components`.
+    """
+    for name, pipe in pipes:
+        model = getattr(pipe, "model", None)
+        node = find_transformer(model) if isinstance(model, Model) else None
+        if node is not None:
+            yield name, node
 
 
 def start_pieces(model: Model, vectors: NDArray[numpy.float32]) -> None:

@@ -10,7 +10,7 @@ from ..components.base import pipes_of
 from ..errors import DistillationError
 from ..losses import map_layers
 from .pieces import pieces_of
-from .transformer import find_transformer
+from .transformer import transformers_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,10 +29,8 @@ def teacher_weights_callback(teacher: str, layers: str | Sequence[int] = "unifor
         from ..teacher.recorder import load_teacher
 
         source = load_teacher(teacher)
-        for _, pipe in pipes_of(nlp):
-            node = find_transformer(pipe.model) if isinstance(getattr(pipe, "model", None), Model) else None
-            if node is not None:
-                start_from(source, node, layers)
+        for _, node in transformers_of(pipes_of(nlp)):
+            start_from(source, node, layers)
 
     return fill
 
@@ -52,16 +50,20 @@ def start_from(teacher: Language, node: Model, layers: str | Sequence[int]) -> N
         layers: See `teacher_weights_callback`.
 
     Raises:
-        DistillationError: TD213, the layers do not fit; TD224, another kind of teacher, other pieces, other heads
-            where layers are taken over, or a student that is wider or longer than its teacher.
+        DistillationError: TD213, the layers do not fit; TD224, another kind of teacher, other pieces, a student that is
+            wider or longer than its teacher, or layers with other heads or a wider dense layer.
     """
     import torch
 
     pipe, theirs = _find_bert(teacher)
     shim: Any = node.shims[0]
     ours = shim._model
-    mapping = map_layers(layers, len(ours.layers), len(theirs.encoder.layer)) if layers else []
-    _check(pipe, theirs, node, has_layers=bool(mapping))
+    _check_embeddings(pipe, theirs, node)
+    taken = []
+    if layers:
+        numbers = map_layers(layers, len(ours.layers), len(theirs.encoder.layer))
+        _check_layers(theirs, ours)
+        taken = [(theirs.encoder.layer[number - 1], layer) for number, layer in zip(numbers, ours.layers, strict=True)]
     with torch.no_grad():
         embeddings = theirs.embeddings
         # A model may have more rows than there are pieces, so that their number is a round one.
@@ -72,8 +74,8 @@ def start_from(teacher: Language, node: Model, layers: str | Sequence[int]) -> N
         positions = embeddings.position_embeddings.weight[: len(ours.positions.weight)]
         ours.positions.weight.copy_(positions.double() @ basis)
         _narrow_norm(embeddings.LayerNorm, ours.norm, basis)
-        for layer, number in zip(ours.layers, mapping, strict=bool(layers)):
-            _narrow_layer(theirs.encoder.layer[number - 1], layer, basis)
+        for source, target in taken:
+            _narrow_layer(source, target, basis)
 
 
 def _find_bert(teacher: Language) -> tuple[Any, Any]:
@@ -84,21 +86,26 @@ def _find_bert(teacher: Language) -> tuple[Any, Any]:
     raise DistillationError("TD224", found=", ".join(teacher.pipe_names) or "no pipes", expected="a BERT")
 
 
-def _check(pipe: Any, theirs: Any, node: Model, *, has_layers: bool) -> None:
-    ours = node.shims[0]._model
+def _check_embeddings(pipe: Any, theirs: Any, node: Model) -> None:
+    shim: Any = node.shims[0]
+    ours = shim._model
     pieces = pieces_of(pipe)
     if not pieces or node.attrs["pieces"].fingerprint != pieces.fingerprint:
         raise DistillationError("TD224", found="a student with other pieces", expected="the teacher's")
+    _check_size("width", ours.norm.weight.shape[0], theirs.config.hidden_size)
+    _check_size("max_length", len(ours.positions.weight), theirs.config.max_position_embeddings)
+
+
+def _check_layers(theirs: Any, ours: Any) -> None:
     heads = ours.layers[0].n_heads
-    if has_layers and heads != theirs.config.num_attention_heads:
+    if heads != theirs.config.num_attention_heads:
         raise DistillationError("TD224", found=f"{heads} heads", expected=theirs.config.num_attention_heads)
-    for name, found, most in (
-        ("width", ours.norm.weight.shape[0], theirs.config.hidden_size),
-        ("intermediate_width", ours.layers[0].intermediate.weight.shape[0], theirs.config.intermediate_size),
-        ("max_length", len(ours.positions.weight), theirs.config.max_position_embeddings),
-    ):
-        if found > most:
-            raise DistillationError("TD224", found=f"a {name} of {found}", expected=f"{most} at most")
+    _check_size("intermediate_width", ours.layers[0].intermediate.weight.shape[0], theirs.config.intermediate_size)
+
+
+def _check_size(name: str, found: int, most: int) -> None:
+    if found > most:
+        raise DistillationError("TD224", found=f"a {name} of {found}", expected=f"{most} at most")
 
 
 def _principal_directions(vectors: "Tensor", width: int) -> "Tensor":
