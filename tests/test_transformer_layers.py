@@ -169,6 +169,19 @@ def test_what_is_recorded(transformer_teacher, texts, tmp_path):  # noqa: F811
     assert {arrays["vectors"].shape[1] for arrays in Classroom(transformer_teacher, config, texts[:3]).targets} == {1}
 
 
+def test_what_was_recorded_for_more_lessons_serves_for_fewer(teacher, teacher_path, tmp_path):
+    parts = ("embeddings_weight", "hidden_weight", "attention_weight")
+    config = config_of(teacher, teacher_pieces(teacher_path))
+    record_targets(teacher, SHORT, store=tmp_path / "all", config=config)
+    for part in parts:
+        config["distillation"]["teaching"]["tok2vec"] |= {name: float(name == part) for name in parts}
+        record_targets(teacher, SHORT, store=tmp_path / part, config=config)
+        for store in (part, "all"):
+            run("-", None, tmp_path / f"{part} of {store}", config, targets=tmp_path / store, steps=3)
+        ours, others = (files_of(tmp_path / f"{part} of {store}" / DIR_MODEL_LAST) for store in (part, "all"))
+        assert ours["tok2vec/model"] == others["tok2vec/model"], part
+
+
 def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_path, texts):
     config = config_of(teacher, teacher_pieces(teacher_path), {"hidden_weight": 0.0, "embeddings_weight": 0.0})
     # One after the other: the same pieces; white space, which is a token but no piece; too long for one window.

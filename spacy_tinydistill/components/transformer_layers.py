@@ -19,6 +19,9 @@ from ..teacher.encoder import all_layers, attention, piece_attention, token_laye
 from ..teacher.targets import Arrays
 from .base import Lesson, Reads, TeachingRule, is_encoder
 
+# In what a store says of its contents, beside "hidden states" and "attention".
+EMBEDDINGS = "embeddings"
+
 
 def transformer_layers(
     layers: str | Sequence[int] = "uniform",
@@ -144,7 +147,7 @@ class TransformerLayers(TeachingRule):
         return {
             "n_layers": len(found) - 1,
             "layers": mapping,
-            "recorded": self._recorded,
+            "recorded": self._asked_for,
             "width": found[0].shape[1],
             "heads": len(shown[1][0]) if shown else 0,
             "pieces": pieces.fingerprint if pieces else None,
@@ -153,16 +156,18 @@ class TransformerLayers(TeachingRule):
     def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "TransformerLayersLesson":
         """Bind the rule to an encoder, whose layers are watched from now on.
 
+        What was recorded for other weights serves, as long as it has all that these ask for.
+
         Raises:
             DistillationError: TD219, attention is to be learned, and pieces or heads differ; TD611, something else
                 was recorded.
         """
-        mapping = map_layers(self.layers, self.n_layers, teacher["n_layers"])
-        for what, found, expected in (
-            ("choice of lessons", teacher["recorded"], self._recorded),
-            ("choice of layers", teacher["layers"], mapping),
+        recorded, mapping = teacher["recorded"], map_layers(self.layers, self.n_layers, teacher["n_layers"])
+        for what, found, expected, fits in (
+            ("choice of lessons", recorded, self._asked_for, set(self._asked_for) <= set(recorded)),
+            ("choice of layers", teacher["layers"], mapping, teacher["layers"] == mapping),
         ):
-            if found != expected:
+            if not fits:
                 raise DistillationError("TD611", pipe=name, what=what, found=found, expected=expected)
         if self.attention_weight:
             node: Any = find_transformer(student.model)
@@ -175,12 +180,12 @@ class TransformerLayers(TeachingRule):
                 raise DistillationError(
                     "TD219", pipe=name, found=f"a student with {heads} heads", expected=teacher["heads"]
                 )
-        return TransformerLayersLesson(self, student, name, teacher["width"])
+        return TransformerLayersLesson(self, student, name, teacher["width"], EMBEDDINGS in recorded)
 
     @property
-    def _recorded(self) -> list[str]:
+    def _asked_for(self) -> list[str]:
         weights = {
-            "embeddings": self.embeddings_weight,
+            EMBEDDINGS: self.embeddings_weight,
             "hidden states": self.hidden_weight,
             "attention": self.attention_weight,
         }
@@ -205,7 +210,7 @@ class TransformerLayers(TeachingRule):
 class TransformerLayersLesson(Lesson):
     """`TransformerLayers` at work: to the encoder one more pipe that listens, which answers after all others."""
 
-    def __init__(self, rule: TransformerLayers, student: Any, name: str, width: int) -> None:
+    def __init__(self, rule: TransformerLayers, student: Any, name: str, width: int, has_embeddings: bool) -> None:
         node: Any = find_transformer(student.model)
         student_width = node.get_dim("nO")
         self.name = f"{name} (layers)"
@@ -222,8 +227,12 @@ class TransformerLayersLesson(Lesson):
         # W_e, and one W_h and one W_down for all layers
         to_embeddings, to_hidden = projection(width, student_width), projection(width, student_width)
         self.down = projection(student_width, width) if rule.down_weight else noop()
-        self.compared = [(to_embeddings, rule.embeddings_weight, 0.0)] * embeddings
-        self.compared += [(to_hidden, rule.hidden_weight, rule.down_weight)] * rule.n_layers * hidden
+        # And which of the recorded vectors each is compared with.
+        self.compared = [(0, to_embeddings, rule.embeddings_weight, 0.0)] * embeddings
+        self.compared += [
+            (layer + has_embeddings, to_hidden, rule.hidden_weight, rule.down_weight)
+            for layer in range(rule.n_layers * hidden)
+        ]
         self.listener = Tok2VecListener(name, student.model.get_dim("nO"))
         self.model: Model = noop(self.listener, to_embeddings, to_hidden, self.down)
         student.find_listeners(self)
@@ -257,10 +266,8 @@ class TransformerLayersLesson(Lesson):
             return
         recorded: Any = numpy.concatenate([arrays["vectors"] for arrays in targets])
         teacher = self.model.ops.asarray3f(recorded)
-        for i, (up, weight, down_weight) in enumerate(self.compared):
-            yield self._compare_layer(
-                self.watch.vectors[i], self.model.ops.as_contig(teacher[:, i]), up, weight, down_weight
-            )
+        for student, (place, up, weight, down_weight) in zip(self.watch.vectors, self.compared, strict=True):
+            yield self._compare_layer(student, self.model.ops.as_contig(teacher[:, place]), up, weight, down_weight)
 
     def _compare_layer(
         self, student: Floats2d, teacher: Floats2d, up: Model, up_weight: float, down_weight: float
