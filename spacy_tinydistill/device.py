@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from .components.base import pipes_of
 from .errors import DistillationError
+from .signals import uninterrupted
 
 
 def use_device(gpu_id: int) -> None:
@@ -51,7 +52,10 @@ def fast_matrices(nlp: Language) -> Iterator[None]:
     for node, _ in changed:
         node.ops = fast
     try:
-        with threadpool_limits(limits=1, user_api="blas"):
+        # Which goes through all libraries that are loaded, and is called back for each.
+        with uninterrupted():
+            limits = threadpool_limits(limits=1, user_api="blas")
+        with limits:
             yield
     finally:
         for node, ops in changed:

@@ -52,6 +52,15 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have signals wait until a block is through, in which C calls back: there Python drops what a handler raises."""
+    with stop_signals() as stopped:
+        yield
+    if number := stopped():
+        signal.raise_signal(number)
+
+
 def leave(number: int) -> None:
     """End as a signal asks to: Ctrl+C as Python always does, SIGTERM with exit code 143."""
     if number == signal.SIGINT:
