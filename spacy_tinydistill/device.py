@@ -30,8 +30,8 @@ def use_device(gpu_id: int) -> None:
 
 
 @contextmanager
-def fast_matrices(nlp: Language) -> Iterator[None]:
-    """Have a pipeline on the CPU multiply matrices with NumPy's BLAS for a while, on one thread.
+def fast_matrices(nlp: Language, *others: Model) -> Iterator[None]:
+    """Have models on the CPU multiply matrices with NumPy's BLAS for a while, on one thread.
 
     NumPy's wheels come with OpenBLAS, which took 0.39 s for an update of a CNN student where BLIS, Thinc's default,
     took 0.70 (AMD EPYC). On more threads, its own wait for each other on a busy machine: 2.2 s. And the sums, so the
@@ -39,13 +39,14 @@ def fast_matrices(nlp: Language) -> Iterator[None]:
     Apple's, keep them, and PyTorch keeps its threads.
 
     Args:
-        nlp: The pipeline.
+        nlp: The pipeline whose models these are.
+        others: More of them, such as its lessons'.
     """
     fast = NumpyOps(use_blis=False)
     models = [pipe.model for _, pipe in pipes_of(nlp) if isinstance(getattr(pipe, "model", None), Model)]
     changed = [
         (node, node.ops)
-        for model in models
+        for model in (*models, *others)
         for node in model.walk()
         if type(node.ops) is NumpyOps and node.ops.use_blis
     ]

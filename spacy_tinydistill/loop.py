@@ -114,8 +114,9 @@ def distill(
     stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
     with student.select_pipes(disable=frozen):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
+    projections = [lesson.model for lesson in lessons.values() if lesson.model is not None]
     try:
-        with stop_signals() as stopped, fast_matrices(student):
+        with stop_signals() as stopped, fast_matrices(student, *projections):
             for _, info, is_best in steps:
                 if is_best is not None:
                     with student.select_pipes(disable=frozen):
