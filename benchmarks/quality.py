@@ -17,7 +17,6 @@ of the texts is recorded once for all of them. Teachers and corpora come from th
 this runs.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from typing import Annotated, Any
 import spacy
 import srsly
 import typer
+from commands import call, is_recorded, keep_row, read_rows, score, score_once
 from spacy.tokens import DocBin
 from spacy.util import load_config
 
@@ -122,7 +122,7 @@ def run(
     ] = None,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
-    known = {student for student, _ in read_results()}
+    known = {as_student(row) for row in read_rows(RESULTS)}
     for seed, name, is_raw, how in product(range(seeds), task or TASKS, (False, True), way or WAYS):
         words = is_raw * (TASKS[name].raw_words if raw_words is None else raw_words)
         student = Student(name, how, words, seed)
@@ -132,25 +132,24 @@ def run(
         print(student, flush=True)
         material = prepare(student)
         scores = train(student, material)
-        row = {**asdict(student), "updates": TASKS[name].updates, "scores": scores, "teacher": judge(material)}
-        with RESULTS.open("a", encoding="utf8") as file:
-            file.write(json.dumps(row) + "\n")
+        teacher = score_once(material.teacher, material.test, WORK / f"{name}-teacher.json")
+        keep_row(RESULTS, {**asdict(student), "updates": TASKS[name].updates, "scores": scores, "teacher": teacher})
 
 
 @app.command()
 def table() -> None:
     """Print mean and spread of each way, and how much of the gap between gold alone and the teacher it closes."""
-    rows = list(read_results())
+    rows = [(as_student(row), row) for row in read_rows(RESULTS)]
     for name, task in TASKS.items():
-        for score in task.scores:
+        for measure in task.scores:
             found: dict[tuple[str, int], list[float]] = {}
             for student, row in rows:
                 if student.task == name:
-                    found.setdefault((student.way, student.raw_words), []).append(100 * row["scores"][score])
-                    teacher = 100 * row["teacher"][score]
+                    found.setdefault((student.way, student.raw_words), []).append(100 * row["scores"][measure])
+                    teacher = 100 * row["teacher"][measure]
             if not found:
                 continue
-            print(f"\n{name}, {score}: teacher {teacher:.2f}")
+            print(f"\n{name}, {measure}: teacher {teacher:.2f}")
             gold = mean(found["gold", 0]) if ("gold", 0) in found else None
             for (way, words), values in sorted(found.items()):
                 line = f"  {way:5} {words:>8,} words of raw text: {mean(values):.2f}"
@@ -160,10 +159,9 @@ def table() -> None:
                 print(line)
 
 
-def read_results() -> Iterator[tuple[Student, dict[str, Any]]]:
-    """Read what is known."""
-    for row in srsly.read_jsonl(RESULTS) if RESULTS.exists() else ():
-        yield Student(row["task"], row["way"], row["raw_words"], row["seed"]), row
+def as_student(row: dict[str, Any]) -> Student:
+    """Say whose row it is."""
+    return Student(row["task"], row["way"], row["raw_words"], row["seed"])
 
 
 def prepare(student: Student) -> Material:
@@ -186,7 +184,7 @@ def prepare(student: Student) -> Material:
         srsly.write_jsonl(raw, [{"text": text} for text in texts])
     if student.way == "ours" and not material.vectors.exists():
         call("init", "distill-vectors", material.teacher, material.train, material.vectors, "--limit", 14_000)
-    if student.way in ("soft", "ours") and not (material.store / "manifest.json").exists():
+    if student.way in ("soft", "ours") and not is_recorded(material.store):
         config = write_config(student, material, folder / "record.cfg")
         call("distill-targets", material.teacher, material.texts, material.store, "--config", config)
     if student.way == "hard" and not material.annotated.exists():
@@ -206,7 +204,7 @@ def train(student: Student, material: Material) -> dict[str, float]:
         subprocess.run([sys.executable, "scripts/gold_only.py", config, gold_only], check=True)
         source = material.train if student.way == "gold" else material.annotated
         call("train", gold_only, "--output", output, "--corpora.gold.path", source)
-    return score(output / "model-last", material.test)
+    return score(output / "model-last", material.test, output / "scores.json")
 
 
 def write_config(student: Student, material: Material, path: Path) -> Path:
@@ -246,27 +244,6 @@ def first_words(raw_text: Path, words: int) -> Iterator[str]:
         yield text
     if words > 0:
         raise typer.BadParameter(f"{raw_text} has {words:,} words less", param_hint="--raw-words")
-
-
-def judge(material: Material) -> dict[str, float]:
-    """Score the teacher, once."""
-    path = WORK / f"{material.teacher.parts[1]}-teacher.json"
-    if not path.exists():
-        srsly.write_json(path, score(material.teacher, material.test))
-    return srsly.read_json(path)  # type: ignore[return-value]
-
-
-def score(pipeline: Path, test: Path) -> dict[str, float]:
-    """Score a pipeline as `spacy evaluate` does."""
-    output = WORK / "scores.json"
-    call("evaluate", pipeline, test, "--output", output)
-    scores = srsly.read_json(output)
-    return {key: value for key, value in scores.items() if isinstance(value, float)}  # type: ignore[union-attr]
-
-
-def call(*arguments: Any) -> None:
-    """Run one of spaCy's commands, and stop where it fails."""
-    subprocess.run([sys.executable, "-m", "spacy", *map(str, arguments)], check=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tiny_teacher import make_teacher, write_texts
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 THROUGHPUT = BENCHMARKS / "throughput.py"
 QUALITY = BENCHMARKS / "quality.py"
+SMALL_TRANSFORMERS = BENCHMARKS / "small_transformers.py"
 
 
 @pytest.mark.slow
@@ -74,6 +75,38 @@ def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(
 
     assert "ours         0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%" in quality("table")
     assert quality("run", "--task", "wnut17", "--seeds", "2", "--raw-words", "0") == ""
+
+
+def test_small_transformers_are_compared_to_their_teacher_and_trained_once(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    students = [("nothing", 0, 0.90), ("nothing", 1, 0.86), ("attention", 0, 0.81)]
+    rows = [
+        {
+            "task": "trec",
+            "kind": "tinybert",
+            "without": without,
+            "updates": 500,
+            "seed": seed,
+            "scores": {"cats_micro_f": score},
+            "teacher": {"cats_micro_f": 0.92},
+            "bytes": 1000,
+            "teacher_bytes": 8000,
+        }
+        for without, seed, score in students
+    ]
+    srsly.write_jsonl(tmp_path / "benchmarks" / "small_transformers.jsonl", rows)
+
+    def small_transformers(*arguments):
+        command = [sys.executable, SMALL_TRANSFORMERS, *arguments]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    found = small_transformers("table")
+    assert "without nothing: 88.0 ± 2.8 of 2, 95.7% of the teacher's 92.0; 1,000 bytes, 1/8.0 of the teacher's" in found
+    assert "without attention: 81.0 of 1" in found
+    known = ("--task", "trec", "--kind", "tinybert", "--without", "nothing", "--seeds", "2")
+    assert small_transformers("run", *known) == ""
 
 
 @pytest.mark.slow
