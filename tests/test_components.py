@@ -90,8 +90,8 @@ def test_learns_its_teacher(teacher, students, untrained, held_out_texts, name, 
     before = agreement(untrained[shared], teacher, name, held_out_texts)
     after = agreement(students.get(name, shared=shared), teacher, name, held_out_texts)
     assert after >= 0.85
-    # Some pipes begin well: a lemmatizer leaves words as they are, and most are their own lemma; of three categories, each
-    # with its own yes or no, chance may get most right, and which it gets differs between processors.
+    # Some pipes begin well: a lemmatizer leaves words as they are, and most are their own lemma; of three categories,
+    # each with its own yes or no, chance may get most right, and which it gets differs between processors.
     assert after - before >= min(0.3, 0.5 * (1 - before))
 
 

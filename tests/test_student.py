@@ -135,7 +135,7 @@ def test_a_written_config_is_complete(size: str, teacher: Language, tmp_path: Pa
 def test_sizes_stand_in_the_order_of_their_size() -> None:
     widths = [size.width for size in SIZES.values()]
     assert widths == sorted(set(widths), reverse=True)
-    rows = [sum(size.rows) for size in SIZES.values()]
+    rows = [sum(size.rows.values()) for size in SIZES.values()]
     assert rows == sorted(set(rows), reverse=True)
 
 

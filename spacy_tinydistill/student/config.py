@@ -20,21 +20,24 @@ class Size:
 
     width: int  # of a token's vector
     depth: int  # layers of the encoder, each of which sees one token further to both sides
-    rows: tuple[int, ...]  # of the hash tables for NORM, PREFIX, SUFFIX, SHAPE, SPACY, IS_SPACE
+    pieces: int  # of each of the encoder's maxout units
+    rows: dict[str, int]  # of the hash table for each attribute of a token
     hidden_width: int  # of the parser's and the entity recognizer's state
 
 
+def _rows(norm: int, prefix: int, suffix: int, shape: int) -> dict[str, int]:
+    return {"NORM": norm, "PREFIX": prefix, "SUFFIX": suffix, "SHAPE": shape, "SPACY": 50, "IS_SPACE": 50}
+
+
 SIZES = {
-    "mini": Size(width=128, depth=4, rows=(10000, 2000, 5000, 5000, 50, 50), hidden_width=64),
-    "tiny": Size(width=96, depth=4, rows=(5000, 1000, 2500, 2500, 50, 50), hidden_width=64),
-    "nano": Size(width=48, depth=3, rows=(2000, 500, 1000, 1000, 50, 50), hidden_width=32),
+    "mini": Size(width=128, depth=4, pieces=3, rows=_rows(10000, 2000, 5000, 5000), hidden_width=64),
+    "tiny": Size(width=96, depth=4, pieces=3, rows=_rows(5000, 1000, 2500, 2500), hidden_width=64),
+    "nano": Size(width=48, depth=3, pieces=3, rows=_rows(2000, 500, 1000, 1000), hidden_width=32),
 }
 
 # The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.
 FIRST_UPDATES = 600
 FIRST_EVALUATIONS = 100
-
-EMBEDDED_ATTRIBUTES = ["NORM", "PREFIX", "SUFFIX", "SHAPE", "SPACY", "IS_SPACE"]
 
 RUN = """
 [paths]
@@ -126,7 +129,7 @@ vectors = ${paths.vectors}
 
 
 def student_config(
-    teacher: Language, *, size: str = "tiny", pipeline: list[str] | None = None, vectors: str | None = None
+    teacher: Language, *, size: str | Size = "tiny", pipeline: list[str] | None = None, vectors: str | None = None
 ) -> Config:
     """Write a config for a CNN student of the teacher's pipes.
 
@@ -135,7 +138,7 @@ def student_config(
 
     Args:
         teacher: The pipeline to mirror.
-        size: A key of `SIZES`.
+        size: A key of `SIZES`, or one of your own.
         pipeline: The teacher's pipes to mirror, by name; by default all that can be.
         vectors: A folder or package with static vectors for the student to read, such as `vectors.distill_vectors`
             makes; by default it has none.
@@ -146,12 +149,13 @@ def student_config(
     Raises:
         DistillationError: TD503, no such size; TD504, no such pipe; TD505, nothing that can be mirrored.
     """
-    if size not in SIZES:
+    shape = SIZES.get(size) if isinstance(size, str) else size
+    if shape is None:
         raise DistillationError("TD503", size=size, known=", ".join(SIZES))
     for name in pipeline or []:
         if name not in teacher.pipe_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
-    components, sources = _mirror_pipes(teacher, SIZES[size], pipeline or teacher.pipe_names, vectors is not None)
+    components, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = copy_config(teacher.config["nlp"])
     nlp.update(pipeline=list(components), disabled=[])
@@ -230,8 +234,8 @@ def _encoder(size: Size, has_vectors: bool) -> dict[str, Any]:
         "embed": {
             "@architectures": "spacy.MultiHashEmbed.v2",
             "width": size.width,
-            "attrs": EMBEDDED_ATTRIBUTES,
-            "rows": list(size.rows),
+            "attrs": list(size.rows),
+            "rows": list(size.rows.values()),
             "include_static_vectors": has_vectors,
         },
         "encode": {
@@ -239,7 +243,7 @@ def _encoder(size: Size, has_vectors: bool) -> dict[str, Any]:
             "width": size.width,
             "depth": size.depth,
             "window_size": 1,
-            "maxout_pieces": 3,
+            "maxout_pieces": size.pieces,
         },
     }
 

@@ -1,0 +1,205 @@
+"""What students of different shapes keep of their teacher, at which speed and in how many bytes.
+
+    python benchmarks/sizes.py run TEACHER TEXTS GOLD DEV
+    python benchmarks/sizes.py speed TEACHER DEV
+    python benchmarks/sizes.py plot
+
+Each row of RESULTS is one student, kept as it comes and never computed twice: a run that was stopped goes on with the
+students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
+and of the gold data. A shape is chosen by its agreement: how much of what the teacher says the student says, too, on
+the last of TEXTS, which no student saw. Its scores on DEV are kept to be printed. Scored is the last student of each,
+not the best, so that nothing is chosen on the data that it is scored on.
+"""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import matplotlib
+import spacy
+import srsly
+import typer
+from commands import call, is_recorded, keep_row, read_rows, score, score_once
+from spacy.tokens import DocBin
+from spacy.util import load_config
+
+from spacy_tinydistill.corpus import read_texts
+from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.report.speed import measure_speed
+from spacy_tinydistill.student.config import SIZES, Size, student_config
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot
+
+RESULTS = Path("benchmarks/sizes.jsonl")
+SPEEDS = Path("benchmarks/sizes_speed.json")
+WORK = Path("training/sizes")
+
+# So many of the last texts are kept apart.
+KEPT_APART = 2_000
+# Words a pass of the speed measurement may have.
+SPEED_WORDS = 20_000
+
+
+def _four(norm: int, prefix: int, suffix: int, shape: int) -> dict[str, int]:
+    """Write the rows of a student that does not look at whitespace."""
+    return {"NORM": norm, "PREFIX": prefix, "SUFFIX": suffix, "SHAPE": shape}
+
+
+_TINY, _NANO = SIZES["tiny"], SIZES["nano"]
+_TINY_ROWS = _four(5000, 1000, 2500, 2500)
+
+# Of each shape the size, and how wide the word vectors are that it reads: 0 for none.
+SHAPES: dict[str, tuple[Size, int]] = {
+    "96 x 4, 3 pieces": (replace(_TINY, pieces=3), 64),
+    "96 x 4, 2 pieces": (replace(_TINY, pieces=2), 64),
+    "96 x 4, 2 pieces, four attributes": (replace(_TINY, pieces=2, rows=_TINY_ROWS), 64),
+    "96 x 4, 2 pieces, four attributes, no vectors": (replace(_TINY, pieces=2, rows=_TINY_ROWS), 0),
+    "96 x 3, 2 pieces, four attributes": (replace(_TINY, depth=3, pieces=2, rows=_TINY_ROWS), 64),
+    "128 x 3, 2 pieces, four attributes": (replace(_TINY, width=128, depth=3, pieces=2, rows=_TINY_ROWS), 64),
+    "128 x 4, 2 pieces, four attributes": (replace(_TINY, width=128, pieces=2, rows=_TINY_ROWS), 64),
+    "48 x 3, 3 pieces": (replace(_NANO, pieces=3), 0),
+    "48 x 3, 2 pieces, four attributes": (replace(_NANO, pieces=2, rows=_four(1800, 400, 900, 900)), 0),
+    "64 x 3, 2 pieces, four attributes": (replace(_NANO, width=64, pieces=2, rows=_four(1000, 250, 600, 500)), 0),
+}
+
+app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    teacher: Annotated[Path, typer.Argument(help="A pipeline")],
+    texts: Annotated[Path, typer.Argument(help="Text without annotations")],
+    gold: Annotated[Path, typer.Argument(help="A DocBin to learn from as well")],
+    dev: Annotated[Path, typer.Argument(help="A DocBin to score on")],
+    shape: Annotated[list[str] | None, typer.Option(help="Of SHAPES; else each")] = None,
+    seeds: Annotated[int, typer.Option(help="How many of each")] = 1,
+    updates: Annotated[int, typer.Option(help="Of each student")] = 1_500,
+) -> None:
+    """Train the students that are missing, the first seed's first, and keep what they score."""
+    record(teacher, texts, gold, dev)
+    apart = WORK / "apart.spacy"
+    known = {(row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS)}
+    for seed, name in product(range(seeds), shape or SHAPES):
+        if (name, updates, seed) in known:
+            continue
+        config = write_config(teacher, gold, dev, name, {"system.seed": seed, "distillation.max_steps": updates})
+        output = folder_of(name, updates, seed)
+        call("distill", "-", config, "--targets", WORK / "store", "--output", output, "--force")
+        student = output / "model-last"
+        row = {"shape": name, "updates": updates, "seed": seed, "bytes": bytes_on_disk(student)}
+        row["parameters"] = count_parameters(spacy.load(student))
+        row["agreement"] = score(student, apart, output / "agreement.json")
+        row["scores"] = score(student, dev, output / "scores.json")
+        row["teacher"] = score_once(teacher, dev, WORK / "teacher.json")
+        keep_row(RESULTS, row)
+
+
+@app.command()
+def table() -> None:
+    """Print the agreement of each student, and what it retains of its teacher's scores."""
+    for row in read_rows(RESULTS):
+        print(f"\n{row['shape']}, {row['updates']} updates, seed {row['seed']}: {row['bytes']:,} bytes")
+        for measure, agreement in row["agreement"].items():
+            if measure in row["teacher"] and not measure.startswith("token_"):
+                scored, possible = row["scores"][measure], row["teacher"][measure]
+                print(f"  {measure}: agreement {agreement:.2%}, score {scored:.2%} of {possible:.2%}")
+
+
+@app.command()
+def speed(
+    teacher: Annotated[Path, typer.Argument(help="A pipeline")],
+    dev: Annotated[Path, typer.Argument(help="A DocBin, for its texts")],
+    updates: Annotated[int, typer.Option(help="Of the students")] = 1_500,
+) -> None:
+    """Time the teacher and the first student of each shape in turn."""
+    docs = list(DocBin().from_disk(dev).get_docs(spacy.blank("en").vocab))
+    pipelines = {"teacher": str(teacher)}
+    pipelines |= {name: str(folder_of(name, updates, 0) / "model-last") for name in SHAPES}
+    pipelines = {name: path for name, path in pipelines.items() if Path(path).exists()}
+    measured, passes = measure_speed(
+        pipelines, [doc.text for doc in docs], [len(doc) for doc in docs], max_words=SPEED_WORDS
+    )
+    srsly.write_json(SPEEDS, {"passes": passes, "measured": measured})
+    for name, found in measured.items():
+        rates = found["words_per_second_runs"]["1"]
+        print(f"{name}: {found['words_per_second']['1']:,.0f} words/s ({min(rates):,.0f} to {max(rates):,.0f})")
+
+
+@app.command()
+def plot(
+    output: Annotated[Path, typer.Argument(help="The file to write; its suffix says in which format")],
+    measure: Annotated[str, typer.Option(help="Which agreement")] = "dep_las",
+) -> None:
+    """Draw the students' agreement against their words per second and their bytes."""
+    measured: Any = srsly.read_json(SPEEDS)
+    rows = [row for row in read_rows(RESULTS) if row["shape"] in measured["measured"]]
+    figure, both = pyplot.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
+    for axes, label, values in zip(
+        both,
+        ("words/s, one thread", "bytes"),
+        (
+            [measured["measured"][row["shape"]]["words_per_second"]["1"] for row in rows],
+            [row["bytes"] for row in rows],
+        ),
+        strict=True,
+    ):
+        for row, value in zip(rows, values, strict=True):
+            axes.plot(value, row["agreement"][measure], marker="o")
+            axes.annotate(row["shape"], (value, row["agreement"][measure]), fontsize=7)
+        axes.set(xlabel=label, xscale="log")
+    both[0].set_ylabel(f"{measure}, agreement with the teacher")
+    figure.savefig(output)
+    pyplot.close(figure)
+
+
+def record(teacher: Path, texts: Path, gold: Path, dev: Path) -> None:
+    """Ask the teacher once for all students, unless that was done."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    learned, apart = WORK / "texts.jsonl", WORK / "apart.spacy"
+    if not apart.exists():
+        found = list(read_texts(texts))
+        srsly.write_jsonl(learned, [{"text": text} for text in found[:-KEPT_APART]])
+        DocBin(docs=spacy.load(teacher).pipe(found[-KEPT_APART:])).to_disk(apart)
+    widths = sorted({width for _, width in SHAPES.values() if width})
+    for width in widths:
+        if not vectors_of(width).exists():
+            call("init", "distill-vectors", teacher, gold, vectors_of(width), "--width", width, "--limit", 14_000)
+    if not is_recorded(WORK / "store"):
+        config = write_config(teacher, gold, dev, next(iter(SHAPES)), {})
+        call("distill-targets", teacher, learned, WORK / "store", "--config", config)
+
+
+def write_config(teacher: Path, gold: Path, dev: Path, name: str, settings: dict[str, Any]) -> Path:
+    """Write a student's config."""
+    size, width = SHAPES[name]
+    vectors = str(vectors_of(width)) if width else None
+    path = WORK / f"{slug(name)}.cfg"
+    student_config(spacy.load(teacher), size=size, vectors=vectors).to_disk(path)
+    paths = {"distill": WORK / "texts.jsonl", "gold": gold, "dev": dev}
+    settings = {**{f"paths.{key}": str(value) for key, value in paths.items()}, **settings}
+    if "distillation.max_steps" in settings:
+        settings["training.eval_frequency"] = settings["distillation.max_steps"]
+    load_config(path, overrides=settings, interpolate=False).to_disk(path)
+    return path
+
+
+def vectors_of(width: int) -> Path:
+    """Name the folder of the teacher's word vectors."""
+    return WORK / f"vectors-{width}"
+
+
+def folder_of(name: str, updates: int, seed: int) -> Path:
+    """Name what a student is written to."""
+    return WORK / f"{slug(name)}-{updates}-{seed}"
+
+
+def slug(name: str) -> str:
+    """Write a shape's name as that of a file."""
+    return name.replace(",", "").replace(" ", "-")
+
+
+if __name__ == "__main__":
+    app()
