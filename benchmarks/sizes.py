@@ -43,6 +43,11 @@ KEPT_APART = 2_000
 SPEED_WORDS = 20_000
 
 
+# Word vectors of each kind: how many words of text they are averaged over.
+CONTEXTS = {"alone": 0, "in context": 300_000}
+NO_VECTORS = "none"
+
+
 def _four(norm: int, prefix: int, suffix: int, shape: int) -> dict[str, int]:
     """Write the rows of a student that does not look at whitespace."""
     return {"NORM": norm, "PREFIX": prefix, "SUFFIX": suffix, "SHAPE": shape}
@@ -51,18 +56,19 @@ def _four(norm: int, prefix: int, suffix: int, shape: int) -> dict[str, int]:
 _TINY, _NANO = SIZES["tiny"], SIZES["nano"]
 _TINY_ROWS = _four(5000, 1000, 2500, 2500)
 
-# Of each shape the size, and how wide the word vectors are that it reads: 0 for none.
-SHAPES: dict[str, tuple[Size, int]] = {
-    "96 x 4, 3 pieces": (replace(_TINY, pieces=3), 64),
-    "96 x 4, 2 pieces": (replace(_TINY, pieces=2), 64),
-    "96 x 4, 2 pieces, four attributes": (replace(_TINY, pieces=2, rows=_TINY_ROWS), 64),
-    "96 x 4, 2 pieces, four attributes, no vectors": (replace(_TINY, pieces=2, rows=_TINY_ROWS), 0),
-    "96 x 3, 2 pieces, four attributes": (replace(_TINY, depth=3, pieces=2, rows=_TINY_ROWS), 64),
-    "128 x 3, 2 pieces, four attributes": (replace(_TINY, width=128, depth=3, pieces=2, rows=_TINY_ROWS), 64),
-    "128 x 4, 2 pieces, four attributes": (replace(_TINY, width=128, pieces=2, rows=_TINY_ROWS), 64),
-    "48 x 3, 3 pieces": (replace(_NANO, pieces=3), 0),
-    "48 x 3, 2 pieces, four attributes": (replace(_NANO, pieces=2, rows=_four(1800, 400, 900, 900)), 0),
-    "64 x 3, 2 pieces, four attributes": (replace(_NANO, width=64, pieces=2, rows=_four(1000, 250, 600, 500)), 0),
+# Of each shape the size and the kind of word vectors.
+SHAPES: dict[str, tuple[Size, str]] = {
+    "96 x 4, 3 pieces, six attributes, alone": (replace(_TINY, pieces=3), "alone"),
+    "96 x 4, 3 pieces, six attributes": (replace(_TINY, pieces=3), "in context"),
+    "96 x 4, six attributes": (replace(_TINY, pieces=2), "in context"),
+    "96 x 4": (replace(_TINY, pieces=2, rows=_TINY_ROWS), "in context"),
+    "96 x 4, no vectors": (replace(_TINY, pieces=2, rows=_TINY_ROWS), NO_VECTORS),
+    "96 x 3": (replace(_TINY, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
+    "128 x 3": (replace(_TINY, width=128, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
+    "128 x 4": (replace(_TINY, width=128, pieces=2, rows=_TINY_ROWS), "in context"),
+    "48 x 3, 3 pieces, six attributes": (replace(_NANO, pieces=3), NO_VECTORS),
+    "48 x 3": (replace(_NANO, pieces=2, rows=_four(1800, 400, 900, 900)), NO_VECTORS),
+    "64 x 3": (replace(_NANO, width=64, pieces=2, rows=_four(1000, 250, 600, 500)), NO_VECTORS),
 }
 
 app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
@@ -79,19 +85,18 @@ def run(
     updates: Annotated[int, typer.Option(help="Of each student")] = 1_500,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
-    record(teacher, texts, gold, dev)
-    apart = WORK / "apart.spacy"
     known = {(row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS)}
     for seed, name in product(range(seeds), shape or SHAPES):
         if (name, updates, seed) in known:
             continue
+        record(teacher, texts, gold, dev)
         config = write_config(teacher, gold, dev, name, {"system.seed": seed, "distillation.max_steps": updates})
         output = folder_of(name, updates, seed)
         call("distill", "-", config, "--targets", WORK / "store", "--output", output, "--force")
         student = output / "model-last"
         row = {"shape": name, "updates": updates, "seed": seed, "bytes": bytes_on_disk(student)}
         row["parameters"] = count_parameters(spacy.load(student))
-        row["agreement"] = score(student, apart, output / "agreement.json")
+        row["agreement"] = score(student, WORK / "apart.spacy", output / "agreement.json")
         row["scores"] = score(student, dev, output / "scores.json")
         row["teacher"] = score_once(teacher, dev, WORK / "teacher.json")
         keep_row(RESULTS, row)
@@ -163,10 +168,10 @@ def record(teacher: Path, texts: Path, gold: Path, dev: Path) -> None:
         found = list(read_texts(texts))
         srsly.write_jsonl(learned, [{"text": text} for text in found[:-KEPT_APART]])
         DocBin(docs=spacy.load(teacher).pipe(found[-KEPT_APART:])).to_disk(apart)
-    widths = sorted({width for _, width in SHAPES.values() if width})
-    for width in widths:
-        if not vectors_of(width).exists():
-            call("init", "distill-vectors", teacher, gold, vectors_of(width), "--width", width, "--limit", 14_000)
+    for kind, words in CONTEXTS.items():
+        if not vectors_of(kind).exists():
+            limits = ("--limit", 20_000, "--contexts", words)
+            call("init", "distill-vectors", teacher, learned, vectors_of(kind), *limits)
     if not is_recorded(WORK / "store"):
         config = write_config(teacher, gold, dev, next(iter(SHAPES)), {})
         call("distill-targets", teacher, learned, WORK / "store", "--config", config)
@@ -174,8 +179,8 @@ def record(teacher: Path, texts: Path, gold: Path, dev: Path) -> None:
 
 def write_config(teacher: Path, gold: Path, dev: Path, name: str, settings: dict[str, Any]) -> Path:
     """Write a student's config."""
-    size, width = SHAPES[name]
-    vectors = str(vectors_of(width)) if width else None
+    size, kind = SHAPES[name]
+    vectors = None if kind == NO_VECTORS else str(vectors_of(kind))
     path = WORK / f"{slug(name)}.cfg"
     student_config(spacy.load(teacher), size=size, vectors=vectors).to_disk(path)
     paths = {"distill": WORK / "texts.jsonl", "gold": gold, "dev": dev}
@@ -186,9 +191,9 @@ def write_config(teacher: Path, gold: Path, dev: Path, name: str, settings: dict
     return path
 
 
-def vectors_of(width: int) -> Path:
+def vectors_of(kind: str) -> Path:
     """Name the folder of the teacher's word vectors."""
-    return WORK / f"vectors-{width}"
+    return WORK / f"vectors-{slug(kind)}"
 
 
 def folder_of(name: str, updates: int, seed: int) -> Path:

@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 THROUGHPUT = BENCHMARKS / "throughput.py"
 QUALITY = BENCHMARKS / "quality.py"
 SMALL_TRANSFORMERS = BENCHMARKS / "small_transformers.py"
+SIZES = BENCHMARKS / "sizes.py"
 
 
 @pytest.mark.slow
@@ -75,6 +76,39 @@ def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(
 
     assert "ours         0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%" in quality("table")
     assert quality("run", "--task", "wnut17", "--seeds", "2", "--raw-words", "0") == ""
+
+
+def test_sizes_are_drawn_and_trained_once(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    shapes = ["96 x 4", "96 x 3"]
+    rows = [
+        {
+            "shape": shape,
+            "updates": 10,
+            "seed": 0,
+            "bytes": size,
+            "parameters": size // 4,
+            "agreement": {"token_acc": 1.0, "dep_las": agreement},
+            "scores": {"token_acc": 1.0, "dep_las": agreement - 0.1},
+            "teacher": {"token_acc": 1.0, "dep_las": 0.9},
+        }
+        for shape, size, agreement in zip(shapes, (9_000_000, 8_000_000), (0.91, 0.88), strict=True)
+    ]
+    srsly.write_jsonl(tmp_path / "benchmarks" / "sizes.jsonl", rows)
+    speeds = {shape: {"words_per_second": {"1": 10_000.0}} for shape in shapes}
+    srsly.write_json(tmp_path / "benchmarks" / "sizes_speed.json", {"passes": {}, "measured": speeds})
+
+    def sizes(*arguments):
+        command = [sys.executable, SIZES, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert "96 x 4, 10 updates, seed 0: 9,000,000 bytes\n  dep_las: agreement 91.00%, score 81.00% of 90.00%" in sizes(
+        "table"
+    )
+    known = ["--shape", shapes[0], "--shape", shapes[1], "--updates", "10"]
+    assert sizes("run", "teacher", "texts", "gold", "dev", *known) == ""
+    sizes("plot", "sizes.svg")
+    assert "<svg" in (tmp_path / "sizes.svg").read_text()
 
 
 def test_small_transformers_are_compared_to_their_teacher_and_trained_once(tmp_path):

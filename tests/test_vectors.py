@@ -9,7 +9,9 @@ from thinc.api import Ragged
 
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.student.vectors import (
+    add_contexts,
     distill_vectors,
+    embed_contexts,
     encoder_name,
     frequent_words,
     principal_components,
@@ -61,6 +63,52 @@ def test_limit_and_scale(transformer_teacher):
     assert data.dtype == np.float32
     np.testing.assert_allclose(data.mean(axis=0), 0, atol=1e-5)
     assert data.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_word_alone_counts_as_one_context_more(transformer_teacher):
+    nlp = transformer_teacher
+    words = ["cat", "dog", "house"]
+    encode = nlp.get_pipe("transformer").pipe
+    unit = lambda vector: vector / np.linalg.norm(vector)  # noqa: E731
+    read = lambda text, i: unit(token_layers(next(encode([nlp.make_doc(text)])), None)[-1][i])  # noqa: E731
+    texts = ["the cat sat on a cat", "dog sat"]
+    sums, counts = embed_contexts(nlp, "transformer", words, texts)
+    cats, dogs = [read(texts[0], 1), read(texts[0], 5)], [read(texts[1], 0)]
+    np.testing.assert_array_equal(counts, [2, 1, 0])
+    np.testing.assert_allclose(sums, [sum(cats), sum(dogs), 0 * dogs[0]], atol=1e-5)
+
+    alone = np.stack([read(word, 0) for word in words])
+    added = add_contexts(alone, sums, counts)
+    centred = alone - alone.mean(axis=0)
+    shared = (sums[0] / 2 + sums[1]) / 2
+    np.testing.assert_allclose(added[0], (centred[0] + sums[0] - 2 * shared) / 3, atol=1e-5)
+    np.testing.assert_allclose(added[1], (centred[1] + sums[1] - shared) / 2, atol=1e-5)
+    np.testing.assert_allclose(added[2], centred[2], atol=1e-5)
+
+
+@pytest.mark.parametrize(("contexts", "is_same"), [(7, True), (9, False)])
+def test_contexts_are_of_the_first_texts(transformer_teacher, contexts, is_same):
+    # The same words as often, in another context.
+    made = [
+        distill_vectors(
+            transformer_teacher,
+            iter(["", "the cat sat on a cat", "dog sat", last]),
+            width=3,
+            limit=10,
+            contexts=contexts,
+        ).vocab.vectors.data
+        for last in ("on house", "house on")
+    ]
+    assert np.array_equal(*made) == is_same
+
+
+def test_vectors_with_contexts_are_other_vectors(transformer_teacher):
+    vectors = [
+        distill_vectors(transformer_teacher, iter(TEXTS), width=3, limit=10, contexts=contexts).vocab.vectors.data
+        for contexts in (0, 10)
+    ]
+    assert vectors[0].shape == vectors[1].shape
+    assert not np.allclose(vectors[0], vectors[1], atol=0.1)
 
 
 def test_pieces_of_a_token_are_averaged(transformer_teacher):

@@ -5,16 +5,18 @@ components bring the vectors down to a width that a tiny student can carry. Bomm
 Pretrained Contextualized Representations via Reductions to Static Embeddings",
 https://aclanthology.org/2020.acl-main.431/, compare ways to do this; https://github.com/MinishLab/model2vec does
 it for sentence encoders. A word alone is their "decontextualized" way: one short forward pass a word, and a
-fine-tuned encoder then says how the word counts in its task.
+fine-tuned encoder then says how the word counts in its task. Their "aggregated" way has the mean over a word's
+contexts; here the word alone counts as one context more, so that rare words and those never met have vectors, too.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import spacy
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
@@ -29,12 +31,16 @@ ENCODERS = ("transformer", "curated_transformer", "tok2vec")
 
 # Words in one go to the encoder, which batches them by length itself.
 BATCH_SIZE = 1024
+# Texts in one go.
+CONTEXT_BATCH_SIZE = 64
 
 # How GPT-2's and SentencePiece's tokenizers mark a piece that starts a word. WordPiece's mark the others, with ##.
 WORD_START = ("Ġ", "▁")
 
 
-def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64, limit: int = 20_000) -> Language:
+def distill_vectors(
+    teacher: Language, texts: Iterable[str], *, width: int = 64, limit: int = 20_000, contexts: int = 0
+) -> Language:
     """Make a blank pipeline whose vocabulary has a vector, distilled from the teacher, for each frequent word.
 
     Save it with `to_disk`, name the folder as `[initialize] vectors`, and every layer of the student that reads
@@ -46,6 +52,8 @@ def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64,
         width: How many dimensions to keep; at most as many as the teacher's encoder has. The table takes
             4 * width bytes a word.
         limit: The most words to keep, by frequency.
+        contexts: Read so many words of the texts, from their beginning, for the contexts to average over; with 0 each
+            word is read alone.
 
     Returns:
         A blank pipeline of the teacher's language. Its vectors are float32 of shape (words, width); one row serves
@@ -57,14 +65,19 @@ def distill_vectors(teacher: Language, texts: Iterable[str], *, width: int = 64,
             TD523 (the encoder gave no token vectors).
     """
     encoder = encoder_name(teacher)
-    spellings = frequent_words(teacher, encoder, texts, limit)
+    texts = iter(texts)
+    first = list(_first_words(teacher, texts, contexts))
+    spellings = frequent_words(teacher, encoder, chain(first, texts), limit)
     words = list(spellings)
     if not words:
         raise DistillationError("TD521")
     hidden = embed_words(teacher, encoder, words[:1]).shape[1]
     if not 1 <= width <= hidden:
         raise DistillationError("TD522", width=width, hidden=hidden)
-    data = principal_components(embed_words(teacher, encoder, words), width)
+    vectors = embed_words(teacher, encoder, words)
+    if contexts:
+        vectors = add_contexts(vectors, *embed_contexts(teacher, encoder, words, first))
+    data = principal_components(vectors, width)
     nlp = spacy.blank(teacher.meta["lang"])
     nlp.vocab.vectors = Vectors(data=data, name=f"{nlp.lang}_{encoder}_{width}")
     for row, word in enumerate(words):
@@ -133,8 +146,62 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
     pipe: Any = teacher.get_pipe(encoder)
     encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
     rows = [token_layers(doc, pipe)[-1][0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
-    hidden = np.stack(rows)
-    return hidden / np.maximum(np.linalg.norm(hidden, axis=1, keepdims=True), np.finfo("f").tiny)
+    return _to_length_1(np.stack(rows))
+
+
+def embed_contexts(
+    teacher: Language, encoder: str, words: Sequence[str], texts: Sequence[str]
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Run texts through the encoder.
+
+    Returns:
+        The sum of each word's vectors, each of length 1 beforehand: float32, (words, hidden); and how often the word
+        was met: (words,).
+    """
+    rows = {word: row for row, word in enumerate(words)}
+    counts = np.zeros(len(words), dtype="int64")
+    sums: Any = None
+    pipe: Any = teacher.get_pipe(encoder)
+    encoded = pipe.pipe(map(teacher.make_doc, texts), batch_size=CONTEXT_BATCH_SIZE)
+    for doc in tqdm(encoded, desc="Texts", total=len(texts), disable=None):
+        hidden = _to_length_1(token_layers(doc, pipe)[-1])
+        owners = np.asarray([rows.get(token.norm_, -1) for token in doc])
+        sums = np.zeros((len(words), hidden.shape[1]), dtype="f") if sums is None else sums
+        np.add.at(sums, owners[owners >= 0], hidden[owners >= 0])
+        np.add.at(counts, owners[owners >= 0], 1)
+    return sums, counts
+
+
+def add_contexts(alone: Floats, sums: Floats, counts: NDArray[np.int64]) -> Floats:
+    """Average each word's vectors: the one that it has alone, and those in its contexts.
+
+    What all words have in common differs between the two ways to read them. So each way's mean over words is taken away
+    first, and a vector does not tell how often its word was met.
+
+    Args:
+        alone: The vectors of words alone, (words, hidden).
+        sums: The sums of those in context, (words, hidden).
+        counts: How often each word was met, (words,).
+
+    Returns:
+        The averages, (words, hidden).
+    """
+    met = counts[:, None].astype("f")
+    in_context = sums / np.maximum(met, 1)
+    in_context -= in_context[counts > 0].mean(axis=0) if counts.any() else 0.0
+    return ((alone - alone.mean(axis=0)) + met * in_context) / (1 + met)
+
+
+def _first_words(teacher: Language, texts: Iterator[str], n_words: int) -> Iterator[str]:
+    """Take texts away from the beginning until they have so many words; none without a word is among them."""
+    while n_words > 0 and (text := next(texts, None)) is not None:
+        if length := len(teacher.make_doc(text)):
+            n_words -= length
+            yield text
+
+
+def _to_length_1(vectors: Floats) -> Floats:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo("f").tiny)
 
 
 def principal_components(vectors: Floats, width: int) -> Floats:
