@@ -60,6 +60,7 @@ _TINY_ROWS = _four(5000, 1000, 2500, 2500)
 SHAPES: dict[str, tuple[Size, str]] = {
     "96 x 4, 3 pieces, six attributes, alone": (replace(_TINY, pieces=3), "alone"),
     "96 x 4, 3 pieces, six attributes": (replace(_TINY, pieces=3), "in context"),
+    "96 x 4, 3 pieces": (replace(_TINY, pieces=3, rows=_TINY_ROWS), "in context"),
     "96 x 4, six attributes": (replace(_TINY, pieces=2), "in context"),
     "96 x 4": (replace(_TINY, pieces=2, rows=_TINY_ROWS), "in context"),
     "96 x 4, no vectors": (replace(_TINY, pieces=2, rows=_TINY_ROWS), NO_VECTORS),
