@@ -67,7 +67,10 @@ SHAPES: dict[str, tuple[Size, str]] = {
     "96 x 3": (replace(_TINY, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
     "128 x 3": (replace(_TINY, width=128, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
     "128 x 4": (replace(_TINY, width=128, pieces=2, rows=_TINY_ROWS), "in context"),
-    "48 x 3, 3 pieces, six attributes": (replace(_NANO, pieces=3), NO_VECTORS),
+    "48 x 3, 3 pieces, six attributes": (
+        replace(_NANO, pieces=3, rows={**_four(2000, 500, 1000, 1000), "SPACY": 50, "IS_SPACE": 50}),
+        NO_VECTORS,
+    ),
     "48 x 3": (replace(_NANO, pieces=2, rows=_four(1800, 400, 900, 900)), NO_VECTORS),
     "64 x 3": (replace(_NANO, width=64, pieces=2, rows=_four(1000, 250, 600, 500)), NO_VECTORS),
 }
