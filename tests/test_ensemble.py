@@ -190,7 +190,7 @@ def spacy_cli(*args: object) -> str:
 
 def test_a_student_of_two(folder, config, tmp_path):
     teachers = [folder / "one", folder / "other"]
-    student = distil_quickly(teachers, TEXTS, tmp_path / "student", config, steps=40)
+    student = distil_quickly(teachers, TEXTS, tmp_path / "student", config, steps=80)
     for text in TEXTS:
         doc = student(text)
         name, verb, _, place = text.split()

@@ -17,7 +17,7 @@ from conftest import distil_quickly, make_config
 from generator import make_docs
 from spacy.tokens import DocBin
 from spacy.util import registry
-from thinc.api import Model
+from thinc.api import Config, Model
 from tiny_teacher import make_teacher, write_texts
 
 from spacy_tinydistill import api, distill, record_targets
@@ -58,12 +58,17 @@ def watched():
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """All that a pipeline is, but for its meta, which holds how fast it was."""
-    return {
+    """All that a pipeline is, but for its meta, which holds how fast it was, and for who was to kill it."""
+    files = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "meta.json"
     }
+    if "config.cfg" in files:
+        config = Config().from_bytes(files["config.cfg"], interpolate=False)
+        del config["training"]["before_update"]
+        files["config.cfg"] = config.to_bytes()
+    return files
 
 
 def weights_of(nlp) -> dict[str, numpy.ndarray]:
