@@ -2,7 +2,7 @@
 
     python benchmarks/sizes.py run TEACHER TEXTS GOLD DEV
     python benchmarks/sizes.py speed TEACHER DEV
-    python benchmarks/sizes.py plot
+    python benchmarks/sizes.py plot sizes.svg
 
 Each row of RESULTS is one student, kept as it comes and never computed twice: a run that was stopped goes on with the
 students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
@@ -11,7 +11,6 @@ the last of TEXTS, which no student saw. Its scores on DEV are kept to be printe
 not the best, so that nothing is chosen on the data that it is scored on.
 """
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +26,7 @@ from spacy.util import load_config
 from spacy_tinydistill.corpus import read_texts
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import measure_speed
-from spacy_tinydistill.student.config import SIZES, Size, student_config
+from spacy_tinydistill.student.config import Size, student_config
 
 matplotlib.use("agg")
 
@@ -42,37 +41,31 @@ KEPT_APART = 2_000
 # Words a pass of the speed measurement may have.
 SPEED_WORDS = 20_000
 
-
 # Word vectors of each kind: how many words of text they are averaged over.
 CONTEXTS = {"alone": 0, "in context": 300_000}
 NO_VECTORS = "none"
 
 
-def _four(norm: int, prefix: int, suffix: int, shape: int) -> dict[str, int]:
-    """Write the rows of a student that does not look at whitespace."""
-    return {"NORM": norm, "PREFIX": prefix, "SUFFIX": suffix, "SHAPE": shape}
+_SPACES = {"SPACY": 50, "IS_SPACE": 50}
+_ROWS = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500}
+_FEW_ROWS = {"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900}
+_MORE_ROWS = {"NORM": 2000, "PREFIX": 500, "SUFFIX": 1000, "SHAPE": 1000, **_SPACES}
+_FEWER_ROWS = {"NORM": 1000, "PREFIX": 250, "SUFFIX": 600, "SHAPE": 500}
 
-
-_TINY, _NANO = SIZES["tiny"], SIZES["nano"]
-_TINY_ROWS = _four(5000, 1000, 2500, 2500)
-
-# Of each shape the size and the kind of word vectors.
+# Of each shape the size and the kind of word vectors. They do not follow the presets, which are chosen from them.
 SHAPES: dict[str, tuple[Size, str]] = {
-    "96 x 4, 3 pieces, six attributes, alone": (replace(_TINY, pieces=3), "alone"),
-    "96 x 4, 3 pieces, six attributes": (replace(_TINY, pieces=3), "in context"),
-    "96 x 4, 3 pieces": (replace(_TINY, pieces=3, rows=_TINY_ROWS), "in context"),
-    "96 x 4, six attributes": (replace(_TINY, pieces=2), "in context"),
-    "96 x 4": (replace(_TINY, pieces=2, rows=_TINY_ROWS), "in context"),
-    "96 x 4, no vectors": (replace(_TINY, pieces=2, rows=_TINY_ROWS), NO_VECTORS),
-    "96 x 3": (replace(_TINY, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
-    "128 x 3": (replace(_TINY, width=128, depth=3, pieces=2, rows=_TINY_ROWS), "in context"),
-    "128 x 4": (replace(_TINY, width=128, pieces=2, rows=_TINY_ROWS), "in context"),
-    "48 x 3, 3 pieces, six attributes": (
-        replace(_NANO, pieces=3, rows={**_four(2000, 500, 1000, 1000), "SPACY": 50, "IS_SPACE": 50}),
-        NO_VECTORS,
-    ),
-    "48 x 3": (replace(_NANO, pieces=2, rows=_four(1800, 400, 900, 900)), NO_VECTORS),
-    "64 x 3": (replace(_NANO, width=64, pieces=2, rows=_four(1000, 250, 600, 500)), NO_VECTORS),
+    "96 x 4, 3 pieces, six attributes, alone": (Size(96, 4, 3, _ROWS | _SPACES, 64), "alone"),
+    "96 x 4, 3 pieces, six attributes": (Size(96, 4, 3, _ROWS | _SPACES, 64), "in context"),
+    "96 x 4, 3 pieces": (Size(96, 4, 3, _ROWS, 64), "in context"),
+    "96 x 4, six attributes": (Size(96, 4, 2, _ROWS | _SPACES, 64), "in context"),
+    "96 x 4": (Size(96, 4, 2, _ROWS, 64), "in context"),
+    "96 x 4, no vectors": (Size(96, 4, 2, _ROWS, 64), NO_VECTORS),
+    "96 x 3": (Size(96, 3, 2, _ROWS, 64), "in context"),
+    "128 x 3": (Size(128, 3, 2, _ROWS, 64), "in context"),
+    "128 x 4": (Size(128, 4, 2, _ROWS, 64), "in context"),
+    "48 x 3, 3 pieces, six attributes": (Size(48, 3, 3, _MORE_ROWS, 32), NO_VECTORS),
+    "48 x 3": (Size(48, 3, 2, _FEW_ROWS, 32), NO_VECTORS),
+    "64 x 3": (Size(64, 3, 2, _FEWER_ROWS, 32), NO_VECTORS),
 }
 
 app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
@@ -94,7 +87,7 @@ def run(
         if (name, updates, seed) in known:
             continue
         record(teacher, texts, gold, dev)
-        config = write_config(teacher, gold, dev, name, {"system.seed": seed, "distillation.max_steps": updates})
+        config = write_config(teacher, gold, dev, name, updates, seed)
         output = folder_of(name, updates, seed)
         call("distill", "-", config, "--targets", WORK / "store", "--output", output, "--force")
         student = output / "model-last"
@@ -141,10 +134,12 @@ def speed(
 def plot(
     output: Annotated[Path, typer.Argument(help="The file to write; its suffix says in which format")],
     measure: Annotated[str, typer.Option(help="Which agreement")] = "dep_las",
+    updates: Annotated[int, typer.Option(help="Of the students")] = 1_500,
 ) -> None:
     """Draw the students' agreement against their words per second and their bytes."""
     measured: Any = srsly.read_json(SPEEDS)
-    rows = [row for row in read_rows(RESULTS) if row["shape"] in measured["measured"]]
+    found = (row for row in read_rows(RESULTS) if row["updates"] == updates)
+    rows = [row for row in found if row["shape"] in measured["measured"]]
     figure, both = pyplot.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
     for axes, label, values in zip(
         both,
@@ -177,20 +172,24 @@ def record(teacher: Path, texts: Path, gold: Path, dev: Path) -> None:
             limits = ("--limit", 20_000, "--contexts", words)
             call("init", "distill-vectors", teacher, learned, vectors_of(kind), *limits)
     if not is_recorded(WORK / "store"):
-        config = write_config(teacher, gold, dev, next(iter(SHAPES)), {})
+        config = write_config(teacher, gold, dev, next(iter(SHAPES)), updates=1, seed=0)
         call("distill-targets", teacher, learned, WORK / "store", "--config", config)
 
 
-def write_config(teacher: Path, gold: Path, dev: Path, name: str, settings: dict[str, Any]) -> Path:
+def write_config(teacher: Path, gold: Path, dev: Path, name: str, updates: int, seed: int) -> Path:
     """Write a student's config."""
     size, kind = SHAPES[name]
     vectors = None if kind == NO_VECTORS else str(vectors_of(kind))
     path = WORK / f"{slug(name)}.cfg"
     student_config(spacy.load(teacher), size=size, vectors=vectors).to_disk(path)
-    paths = {"distill": WORK / "texts.jsonl", "gold": gold, "dev": dev}
-    settings = {**{f"paths.{key}": str(value) for key, value in paths.items()}, **settings}
-    if "distillation.max_steps" in settings:
-        settings["training.eval_frequency"] = settings["distillation.max_steps"]
+    settings = {
+        "paths.distill": str(WORK / "texts.jsonl"),
+        "paths.gold": str(gold),
+        "paths.dev": str(dev),
+        "system.seed": seed,
+        "distillation.max_steps": updates,
+        "training.eval_frequency": updates,
+    }
     load_config(path, overrides=settings, interpolate=False).to_disk(path)
     return path
 

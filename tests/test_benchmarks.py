@@ -107,7 +107,7 @@ def test_sizes_are_drawn_and_trained_once(tmp_path):
     )
     known = ["--shape", shapes[0], "--shape", shapes[1], "--updates", "10"]
     assert sizes("run", "teacher", "texts", "gold", "dev", *known) == ""
-    sizes("plot", "sizes.svg")
+    sizes("plot", "sizes.svg", "--updates", "10")
     assert "<svg" in (tmp_path / "sizes.svg").read_text()
 
 

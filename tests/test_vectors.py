@@ -102,6 +102,11 @@ def test_contexts_are_of_the_first_texts(transformer_teacher, contexts, is_same)
     assert np.array_equal(*made) == is_same
 
 
+def test_no_text_to_read_words_in(transformer_teacher):
+    alone, asked = (distill_vectors(transformer_teacher, [""], width=3, contexts=n).vocab.vectors.data for n in (0, 9))
+    np.testing.assert_array_equal(alone, asked)
+
+
 def test_vectors_with_contexts_are_other_vectors(transformer_teacher):
     vectors = [
         distill_vectors(transformer_teacher, iter(TEXTS), width=3, limit=10, contexts=contexts).vocab.vectors.data

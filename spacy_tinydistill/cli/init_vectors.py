@@ -15,7 +15,9 @@ def init_distill_vectors_cli(
     output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
     width: int = Opt(64, "--width", "-w", help="Dimensions of a vector"),
     limit: int = Opt(20_000, "--limit", "-n", help="The most words to keep"),
-    contexts: int = Opt(0, "--contexts", "-x", help="Words of the text to average over; 0 to read each word alone"),
+    contexts: int = Opt(
+        0, "--contexts", "-x", min=0, help="Words of the text to average over; 0 to read each word alone"
+    ),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite vectors that are there"),

@@ -25,13 +25,29 @@ class Size:
     hidden_width: int  # of the parser's and the entity recognizer's state
 
 
-_SPACES = {"SPACY": 50, "IS_SPACE": 50}
-
-# Those of nano were chosen for what it agrees with its teacher on, in so many bytes: docs/sizes.md.
+# What nano has was chosen by a sweep: docs/benchmarks.md.
 SIZES = {
-    "mini": Size(128, 4, 3, {"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000, **_SPACES}, 64),
-    "tiny": Size(96, 4, 3, {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500, **_SPACES}, 64),
-    "nano": Size(48, 3, 2, {"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900}, 32),
+    "mini": Size(
+        width=128,
+        depth=4,
+        pieces=3,
+        rows={"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000, "SPACY": 50, "IS_SPACE": 50},
+        hidden_width=64,
+    ),
+    "tiny": Size(
+        width=96,
+        depth=4,
+        pieces=3,
+        rows={"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500, "SPACY": 50, "IS_SPACE": 50},
+        hidden_width=64,
+    ),
+    "nano": Size(
+        width=48,
+        depth=3,
+        pieces=2,
+        rows={"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900},
+        hidden_width=32,
+    ),
 }
 
 # The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.

@@ -75,7 +75,7 @@ def distill_vectors(
     if not 1 <= width <= hidden:
         raise DistillationError("TD522", width=width, hidden=hidden)
     vectors = embed_words(teacher, encoder, words)
-    if contexts:
+    if first:
         vectors = add_contexts(vectors, *embed_contexts(teacher, encoder, words, first))
     data = principal_components(vectors, width)
     nlp = spacy.blank(teacher.meta["lang"])
@@ -152,7 +152,7 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
 def embed_contexts(
     teacher: Language, encoder: str, words: Sequence[str], texts: Sequence[str]
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Run texts through the encoder.
+    """Run texts, at least one, through the encoder.
 
     Returns:
         The sum of each word's vectors, each of length 1 beforehand: float32, (words, hidden); and how often the word
@@ -162,7 +162,7 @@ def embed_contexts(
     counts = np.zeros(len(words), dtype="int64")
     sums: Any = None
     pipe: Any = teacher.get_pipe(encoder)
-    encoded = pipe.pipe(map(teacher.make_doc, texts), batch_size=CONTEXT_BATCH_SIZE)
+    encoded = pipe.pipe(map(teacher.tokenizer, texts), batch_size=CONTEXT_BATCH_SIZE)
     for doc in tqdm(encoded, desc="Texts", total=len(texts), disable=None):
         hidden = _to_length_1(token_layers(doc, pipe)[-1])
         owners = np.asarray([rows.get(token.norm_, -1) for token in doc])
@@ -195,7 +195,7 @@ def add_contexts(alone: Floats, sums: Floats, counts: NDArray[np.int64]) -> Floa
 def _first_words(teacher: Language, texts: Iterator[str], n_words: int) -> Iterator[str]:
     """Take texts away from the beginning until they have so many words; none without a word is among them."""
     while n_words > 0 and (text := next(texts, None)) is not None:
-        if length := len(teacher.make_doc(text)):
+        if length := len(teacher.tokenizer(text)):
             n_words -= length
             yield text
 
