@@ -33,7 +33,7 @@ from commands import call, is_recorded, keep_row, read_rows, score, score_once
 from spacy.tokens import DocBin
 from spacy.util import load_config
 
-from spacy_tinydistill.corpus import read_texts
+from spacy_tinydistill.corpus import read_texts, text_corpus
 
 RESULTS = Path("benchmarks/quality.jsonl")
 WORK = Path("training/quality")
@@ -49,9 +49,12 @@ class Task:
     test: str
     scores: tuple[str, ...]
     updates: int
+    raw_words: int  # So many words of raw text are learned on in half of the runs
     settings: dict[str, Any]  # Of the student's config, by dotted name
     raw_text: Path = Path("corpus/snippets.jsonl")
-    raw_words: int = 400_000  # So many of its words are learned on in half of the runs
+    texts_per_doc: int = 1  # How many of its texts make a document like those of the task
+    variants: str | None = None  # The task's own texts with more that were made of them, for ours
+    vectors: tuple[str | int, ...] = ()  # How ours has them distilled
 
 
 TASKS = {
@@ -60,17 +63,40 @@ TASKS = {
         "en_ewt-ud-train.spacy",
         "en_ewt-ud-dev.spacy",
         ("tag_acc", "pos_acc", "morph_acc", "dep_uas", "dep_las"),
-        updates=2000,
+        updates=5000,
+        raw_words=2_766_000,
         settings={},
+        raw_text=Path("../shared/data/raw_text/en_mixed.jsonl.gz"),
+        # Its texts are single sentences; the treebank's documents have ten.
+        texts_per_doc=10,
+        vectors=("--contexts", 300_000),
     ),
-    "wnut17": Task("wnut17", "train.spacy", "dev.spacy", ("ents_f",), updates=1000, settings={}),
+    "wnut17": Task(
+        "wnut17",
+        "train.spacy",
+        "dev.spacy",
+        ("ents_f",),
+        updates=1500,
+        raw_words=400_000,
+        settings={},
+        vectors=("--contexts", 300_000),
+    ),
     "trec": Task(
         "trec",
         "train.spacy",
         "test.spacy",
         ("cats_macro_f", "cats_micro_f"),
         updates=1200,
-        settings={"distillation.batcher.size": 800, "distillation.dropout": 0.2},
+        raw_words=400_000,
+        settings={
+            "components.tok2vec.model.embed.rows": [2000, 500, 1000, 500],
+            "components.tok2vec.model.encode.depth": 2,
+            "distillation.batcher.size": 800,
+            "distillation.dropout": 0.2,
+            "distillation.gold_weight": 4.0,
+        },
+        variants="distill.jsonl",
+        vectors=("--limit", 14_000),
     ),
     "sst2": Task(
         "sst2",
@@ -78,10 +104,10 @@ TASKS = {
         "dev.spacy",
         ("cats_micro_f", "cats_macro_f"),
         updates=1500,
+        raw_words=200_000,
         settings={"distillation.dropout": 0.2},
         # Without film reviews, among which is most of what is scored on.
         raw_text=Path("corpus/sst2/raw.jsonl"),
-        raw_words=200_000,
     ),
 }
 
@@ -103,7 +129,7 @@ class Material:
     teacher: Path
     train: Path
     test: Path
-    texts: Path  # What the teacher spoke about besides the gold texts, or those again
+    texts: Path  # What the teacher spoke about besides the gold data, or the text of these again
     store: Path
     annotated: Path  # The teacher's hard labels
     vectors: Path
@@ -168,27 +194,34 @@ def prepare(student: Student) -> Material:
     """Make the student's material, as far as it is not there from other students."""
     task = TASKS[student.task]
     corpus, folder = Path("corpus") / task.folder, WORK / student.task
-    raw = folder / f"raw-{student.raw_words}.jsonl"
+    gold = corpus / task.train
+    raw = [folder / f"raw-{student.raw_words}.jsonl"] if student.raw_words else []
+    variants = [corpus / task.variants] if task.variants and student.way == "ours" else []
+    name = f"{'variants-' if variants else ''}{student.raw_words}"
     material = Material(
         teacher=Path("training") / task.folder / "teacher" / "model-best",
-        train=corpus / task.train,
+        train=gold,
         test=corpus / task.test,
-        texts=raw if student.raw_words else corpus / task.train,
-        store=folder / f"store-{student.raw_words}",
-        annotated=folder / f"annotated-{student.raw_words}.spacy",
-        vectors=folder / "vectors",
+        texts=folder / f"texts-{name}",
+        store=folder / f"store-{name}",
+        annotated=folder / f"annotated-{name}.spacy",
+        vectors=folder / f"vectors-{student.raw_words}",
     )
     folder.mkdir(parents=True, exist_ok=True)
-    if student.raw_words and not raw.exists():
-        texts = first_words(task.raw_text, student.raw_words)
-        srsly.write_jsonl(raw, [{"text": text} for text in texts])
+    for path in raw:
+        if not path.exists():
+            texts = first_words(task.raw_text, student.raw_words)
+            srsly.write_jsonl(path, [{"text": text} for text in texts])
+    gather(material.texts, [*variants, *raw] or [gold])
     if student.way == "ours" and not material.vectors.exists():
-        call("init", "distill-vectors", material.teacher, material.train, material.vectors, "--limit", 14_000)
+        read = folder / f"read-{student.raw_words}"
+        gather(read, [gold, *raw])
+        call("init", "distill-vectors", material.teacher, read, material.vectors, *task.vectors)
     if student.way in ("soft", "ours") and not is_recorded(material.store):
-        config = write_config(student, material, folder / "record.cfg")
+        config = write_config(student, material, folder / f"record-{name}.cfg")
         call("distill-targets", material.teacher, material.texts, material.store, "--config", config)
     if student.way == "hard" and not material.annotated.exists():
-        annotate(material, raw if student.raw_words else None)
+        annotate(student, material)
     return material
 
 
@@ -221,18 +254,30 @@ def write_config(student: Student, material: Material, path: Path) -> Path:
         "training.eval_frequency": task.updates,
         **task.settings,
     }
+    if student.raw_words:
+        settings["corpora.distill.texts_per_doc"] = task.texts_per_doc
     if student.way == "soft":
         settings["distillation.gold_weight"] = 0.0
     load_config(path, overrides=settings, interpolate=False).to_disk(path)
     return path
 
 
-def annotate(material: Material, raw: Path | None) -> None:
-    """Write the teacher's annotations of the gold texts and of raw text."""
+def annotate(student: Student, material: Material) -> None:
+    """Write the teacher's annotations of the gold data's text and of raw text."""
     nlp = spacy.load(material.teacher)
-    texts = (doc.text for doc in DocBin().from_disk(material.train).get_docs(nlp.vocab))
-    docs = nlp.pipe(chain(texts, read_texts(raw) if raw else ()))
-    DocBin(docs=docs).to_disk(material.annotated)
+    read_gold = text_corpus(str(material.train), max_length=0)
+    read_raw = text_corpus(str(material.texts), texts_per_doc=TASKS[student.task].texts_per_doc)
+    examples = chain(read_gold(nlp), read_raw(nlp) if student.raw_words else ())
+    DocBin(docs=nlp.pipe(example.predicted for example in examples)).to_disk(material.annotated)
+
+
+def gather(folder: Path, files: list[Path]) -> None:
+    """Make a folder of links to some files, to be read in this order."""
+    folder.mkdir(exist_ok=True)
+    for number, file in enumerate(files):
+        link = folder / f"{number}-{file.name}"
+        if not link.exists():
+            link.symlink_to(file.resolve())
 
 
 def first_words(raw_text: Path, words: int) -> Iterator[str]:

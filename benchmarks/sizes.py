@@ -105,7 +105,7 @@ def table() -> None:
     for row in read_rows(RESULTS):
         print(f"\n{row['shape']}, {row['updates']} updates, seed {row['seed']}: {row['bytes']:,} bytes")
         for measure, agreement in row["agreement"].items():
-            if measure in row["teacher"] and not measure.startswith("token_"):
+            if measure in row["teacher"] and not measure.startswith("token_") and measure != "speed":
                 scored, possible = row["scores"][measure], row["teacher"][measure]
                 print(f"  {measure}: agreement {agreement:.2%}, score {scored:.2%} of {possible:.2%}")
 

@@ -13,7 +13,7 @@ from typing import IO
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Corpus, Example
-from spacy.util import logger
+from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 
 from .errors import DistillationError
@@ -29,6 +29,7 @@ def text_corpus(
     max_length: int = 500,
     limit: int = 0,
     column: str = "text",
+    texts_per_doc: int = 1,
     augmenter: Callable | None = None,
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
@@ -41,16 +42,23 @@ def text_corpus(
         max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
         limit: Stop after so many texts; 0 reads all.
         column: Another name for the "text" of JSONL and CSV.
+        texts_per_doc: Join so many texts, with a space between two, as `spacy convert --n-sents` joins sentences. Where
+            each text is one sentence, a student that reads them alone never learns where a sentence ends.
         augmenter: What makes more texts of each, the same ones each time, such as
             `spacy-tinydistill.NeighbourAugmenter.v1`.
+
+    Raises:
+        ValueError: texts_per_doc is less than 1. In a config this ends in TD004.
     """
+    if texts_per_doc < 1:
+        raise ValueError(f"texts_per_doc is {texts_per_doc}. Expected 1, which joins none, or more.")
 
     def read(nlp: Language) -> Iterator[Example]:
         if path is None:
             return
         texts = read_texts(Path(path), skip_bad_lines=skip_bad_lines, column=column)
-        for text in islice(texts, limit or None):
-            for example in make_examples(nlp, text, max_length):
+        for joined in minibatch(islice(texts, limit or None), texts_per_doc):
+            for example in make_examples(nlp, " ".join(joined), max_length):
                 yield from augmenter(nlp, example) if augmenter else (example,)
 
     return read

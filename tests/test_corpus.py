@@ -413,6 +413,20 @@ def test_limit_counts_texts(tmp_path: Path, nlp: Language) -> None:
     assert [example.predicted.text for example in examples] == ["a b c ", "d", "e"]
 
 
+def test_texts_are_joined_before_they_are_cut(tmp_path: Path, nlp: Language) -> None:
+    write_txt(tmp_path / "a.txt", ["one two", "three four", "five", "six"])
+    write_txt(tmp_path / "b.txt", ["seven"])
+    joined = text_corpus(str(tmp_path), texts_per_doc=3)(nlp)
+    assert [example.predicted.text for example in joined] == ["one two three four five", "six seven"]
+    pieces = text_corpus(str(tmp_path), texts_per_doc=3, max_length=3, limit=4)(nlp)
+    assert [example.predicted.text for example in pieces] == ["one two three ", "four five", "six"]
+
+
+def test_a_document_has_one_text_or_more() -> None:
+    with pytest.raises(ValueError, match="texts_per_doc is 0"):
+        text_corpus("texts.txt", texts_per_doc=0)
+
+
 def test_a_corpus_can_be_read_again(tmp_path: Path, nlp: Language) -> None:
     write_txt(tmp_path / "a.txt", ["one", "two"])
     corpus = text_corpus(str(tmp_path))

@@ -25,20 +25,20 @@ class Size:
     hidden_width: int  # of the parser's and the entity recognizer's state
 
 
-# What nano has was chosen by a sweep: docs/benchmarks.md.
+# What they have was chosen by a sweep: docs/benchmarks.md.
 SIZES = {
     "mini": Size(
         width=128,
         depth=4,
         pieces=3,
-        rows={"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000, "SPACY": 50, "IS_SPACE": 50},
+        rows={"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000},
         hidden_width=64,
     ),
     "tiny": Size(
         width=96,
         depth=4,
         pieces=3,
-        rows={"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500, "SPACY": 50, "IS_SPACE": 50},
+        rows={"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500},
         hidden_width=64,
     ),
     "nano": Size(
@@ -74,6 +74,7 @@ skip_bad_lines = false
 max_length = 500
 limit = 0
 column = "text"
+texts_per_doc = 1
 
 [corpora.gold]
 @readers = "spacy-tinydistill.GoldCorpus.v1"
