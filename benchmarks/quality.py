@@ -2,6 +2,8 @@
 
     python benchmarks/quality.py run --task ewt --raw-words 400000
     python benchmarks/quality.py table
+    python benchmarks/quality.py speed
+    python benchmarks/quality.py plot quality.svg
 
 Each row of RESULTS is one student. What it scores is kept as it comes and never computed twice: a run that was stopped
 goes on with the students that are missing. The ways:
@@ -21,23 +23,52 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Annotated, Any
 
-import spacy
+import matplotlib
 import srsly
 import typer
 from commands import call, is_recorded, keep_row, read_rows, score, score_once
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.util import load_config
+from spacy.vocab import Vocab
 
-from spacy_tinydistill.corpus import read_texts, text_corpus
+from spacy_tinydistill.corpus import Reader, read_texts, text_corpus
+from spacy_tinydistill.report.size import bytes_on_disk
+from spacy_tinydistill.report.speed import measure_speed
+from spacy_tinydistill.teacher.recorder import annotate, load_teacher
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot
 
 RESULTS = Path("benchmarks/quality.jsonl")
+SPEEDS = Path("benchmarks/quality_speed.json")
 WORK = Path("training/quality")
+# Whoever lacks it has other sentences in corpus/snippets.jsonl.
+RAW_TEXT = Path("../shared/data/raw_text/en_mixed.jsonl.gz")
 WAYS = ("gold", "soft", "ours", "hard")
+
+# What ours might have or lack besides, as ways of their own: "ours, no gold". The last two are for EWT's pipes.
+_TOKENS = {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "temperature": 2.0}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "no vectors": {},
+    "no gold": {"gold_weight": 0.0},
+    "hidden states": {
+        "student_to_teacher": {"tok2vec": "transformer"},
+        "teaching": {"tok2vec": {"@teaching_rules": "spacy-tinydistill.HiddenStates.v1"}},
+    },
+    "temperature 2": {
+        "teaching": {
+            "tagger": _TOKENS,
+            "morphologizer": _TOKENS,
+            "parser": {"@teaching_rules": "spacy-tinydistill.Transitions.v1", "temperature": 2.0},
+        }
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +82,7 @@ class Task:
     updates: int
     raw_words: int  # So many words of raw text are learned on in half of the runs
     settings: dict[str, Any]  # Of the student's config, by dotted name
-    raw_text: Path = Path("corpus/snippets.jsonl")
+    raw_text: Path = RAW_TEXT
     texts_per_doc: int = 1  # How many of its texts make a document like those of the task
     variants: str | None = None  # The task's own texts with more that were made of them, for ours
     vectors: tuple[str | int, ...] = ()  # How ours has them distilled
@@ -66,7 +97,6 @@ TASKS = {
         updates=5000,
         raw_words=2_766_000,
         settings={},
-        raw_text=Path("../shared/data/raw_text/en_mixed.jsonl.gz"),
         # Its texts are single sentences; the treebank's documents have ten.
         texts_per_doc=10,
         vectors=("--contexts", 300_000),
@@ -77,7 +107,7 @@ TASKS = {
         "dev.spacy",
         ("ents_f",),
         updates=1500,
-        raw_words=400_000,
+        raw_words=600_000,
         settings={},
         vectors=("--contexts", 300_000),
     ),
@@ -131,8 +161,9 @@ class Material:
     test: Path
     texts: Path  # What the teacher spoke about besides the gold data, or the text of these again
     store: Path
-    annotated: Path  # The teacher's hard labels
+    annotated: Path  # The teacher's hard labels of all that is learned on
     vectors: Path
+    told: Path  # What the teacher says of the test data: whoever says the same agrees with it
 
 
 app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
@@ -141,7 +172,10 @@ app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None)
 @app.command()
 def run(
     task: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(TASKS))] = None,
-    way: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(WAYS))] = None,
+    way: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Of: {', '.join(WAYS)}; or 'ours, OPTION', with one of: {', '.join(OPTIONS)}"),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How many; of hard labels it is one")] = 3,
     raw_words: Annotated[
         int | None, typer.Option(help="Of raw text in half of the runs; else as many as tasks say")
@@ -157,32 +191,78 @@ def run(
             continue
         print(student, flush=True)
         material = prepare(student)
-        scores = train(student, material)
-        teacher = score_once(material.teacher, material.test, WORK / f"{name}-teacher.json")
-        keep_row(RESULTS, {**asdict(student), "updates": TASKS[name].updates, "scores": scores, "teacher": teacher})
+        keep_row(RESULTS, measure(student, material, train(student, material)))
 
 
 @app.command()
 def table() -> None:
     """Print mean and spread of each way, and how much of the gap between gold alone and the teacher it closes."""
-    rows = [(as_student(row), row) for row in read_rows(RESULTS)]
     for name, task in TASKS.items():
-        for measure in task.scores:
-            found: dict[tuple[str, int], list[float]] = {}
-            for student, row in rows:
-                if student.task == name:
-                    found.setdefault((student.way, student.raw_words), []).append(100 * row["scores"][measure])
-                    teacher = 100 * row["teacher"][measure]
-            if not found:
-                continue
-            print(f"\n{name}, {measure}: teacher {teacher:.2f}")
-            gold = mean(found["gold", 0]) if ("gold", 0) in found else None
-            for (way, words), values in sorted(found.items()):
-                line = f"  {way:5} {words:>8,} words of raw text: {mean(values):.2f}"
-                line += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-                line += f" of {len(values)}"
-                line += f", gap closed {(mean(values) - gold) / (teacher - gold):.0%}" if gold is not None else ""
-                print(line)
+        groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for row in read_rows(RESULTS):
+            if row["task"] == name:
+                groups.setdefault((row["way"], row["raw_words"]), []).append(row)
+        for key in task.scores if groups else ():
+            print_measure(name, key, groups)
+
+
+@app.command()
+def speed(
+    task: Annotated[list[str] | None, typer.Option(help="Of: " + ", ".join(TASKS))] = None,
+    words: Annotated[int, typer.Option(help="Words that a pass may have")] = 20_000,
+) -> None:
+    """Time each task's teacher and its first students in turn, on one thread and on all cores."""
+    speeds = {}
+    for name in task or TASKS:
+        material = material_of(Student(name, "gold", 0, 0))
+        words_and_texts = [(len(doc), doc.text) for doc in DocBin().from_disk(material.test).get_docs(Vocab())]
+        pipelines = {"teacher": material.teacher}
+        pipelines |= {
+            f"{way}, {raw}": folder_of(Student(name, way, raw, 0)) / "model-last" for way, raw in first_students(name)
+        }
+        counts, texts = zip(*words_and_texts, strict=True)
+        found, passes = measure_speed(
+            {role: str(path) for role, path in pipelines.items()}, texts, counts, max_words=words
+        )
+        speeds[name] = {"passes": passes, "measured": found}
+        for role, of_role in found.items():
+            rates = of_role["words_per_second_runs"]["1"]
+            print(f"{name}, {role}: {median(rates):,.0f} words/s ({min(rates):,.0f} to {max(rates):,.0f})", flush=True)
+    srsly.write_json(SPEEDS, speeds)
+
+
+@app.command()
+def plot(output: Annotated[Path, typer.Argument(help="The file to write; its suffix says in which format")]) -> None:
+    """Draw each student's score, by its way, below the line of its teacher."""
+    panels = [(name, key) for name, task in TASKS.items() for key in task.scores]
+    columns = 3
+    figure, grid = pyplot.subplots(-(-len(panels) // columns), columns, figsize=(13, 11), layout="constrained")
+    for axes, (name, key) in zip(grid.flat, panels, strict=False):
+        rows = [row for row in read_rows(RESULTS) if row["task"] == name]
+        ways = sorted({(row["way"], row["raw_words"]) for row in rows})
+        for row in rows:
+            axes.plot(100 * row["scores"][key], ways.index((row["way"], row["raw_words"])), "o", color="C0", alpha=0.6)
+            axes.axvline(100 * row["teacher"][key], color="C1", linewidth=1)
+        axes.set_yticks(range(len(ways)), [f"{way}, raw text" if raw else way for way, raw in ways])
+        axes.set_title(f"{name}, {key}")
+    figure.savefig(output)
+    pyplot.close(figure)
+
+
+def print_measure(name: str, key: str, groups: dict[tuple[str, int], list[dict[str, Any]]]) -> None:
+    """Print a line for each way."""
+    teacher = 100 * next(iter(groups.values()))[0]["teacher"][key]
+    print(f"\n{name}, {key}: teacher {teacher:.2f}")
+    gold = mean(100 * row["scores"][key] for row in groups["gold", 0]) if ("gold", 0) in groups else None
+    for (way, words), rows in sorted(groups.items()):
+        values = [100 * row["scores"][key] for row in rows]
+        line = f"  {way}, {words:,} words of raw text: {mean(values):.2f}"
+        line += f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        line += f" of {len(values)}"
+        line += f", gap closed {(mean(values) - gold) / (teacher - gold):.0%}" if gold is not None else ""
+        line += f", retained {mean(values) / teacher:.1%}"
+        line += f", agrees {mean(row['agreement'][key] for row in rows):.2%}"
+        print(f"{line}, {rows[0]['bytes']:,} bytes")
 
 
 def as_student(row: dict[str, Any]) -> Student:
@@ -190,60 +270,99 @@ def as_student(row: dict[str, Any]) -> Student:
     return Student(row["task"], row["way"], row["raw_words"], row["seed"])
 
 
+def first_students(task: str) -> list[tuple[str, int]]:
+    """List the ways that gold alone and ours have been learned in with the first seed."""
+    return [
+        (row["way"], row["raw_words"])
+        for row in read_rows(RESULTS)
+        if row["task"] == task and row["seed"] == 0 and row["way"] in ("gold", "ours")
+    ]
+
+
+def material_of(student: Student) -> Material:
+    """Name the files of a student's material."""
+    task = TASKS[student.task]
+    ours, _, option = student.way.partition(", ")
+    corpus, folder = Path("corpus") / task.folder, WORK / student.task
+    name = f"{'variants-' if task.variants and ours == 'ours' else ''}{student.raw_words}"
+    return Material(
+        teacher=Path("training") / task.folder / "teacher" / "model-best",
+        train=corpus / task.train,
+        test=corpus / task.test,
+        texts=folder / f"texts-{name}",
+        store=folder / f"store-{name}{'-layers' if option == 'hidden states' else ''}",
+        annotated=folder / f"annotated-{name}.spacy",
+        vectors=folder / f"vectors-{student.raw_words}",
+        told=folder / "told.spacy",
+    )
+
+
 def prepare(student: Student) -> Material:
     """Make the student's material, as far as it is not there from other students."""
     task = TASKS[student.task]
-    corpus, folder = Path("corpus") / task.folder, WORK / student.task
-    gold = corpus / task.train
+    ours, _, _ = student.way.partition(", ")
+    material = material_of(student)
+    folder = WORK / student.task
     raw = [folder / f"raw-{student.raw_words}.jsonl"] if student.raw_words else []
-    variants = [corpus / task.variants] if task.variants and student.way == "ours" else []
-    name = f"{'variants-' if variants else ''}{student.raw_words}"
-    material = Material(
-        teacher=Path("training") / task.folder / "teacher" / "model-best",
-        train=gold,
-        test=corpus / task.test,
-        texts=folder / f"texts-{name}",
-        store=folder / f"store-{name}",
-        annotated=folder / f"annotated-{name}.spacy",
-        vectors=folder / f"vectors-{student.raw_words}",
-    )
+    variants = [Path("corpus") / task.folder / task.variants] if task.variants and ours == "ours" else []
     folder.mkdir(parents=True, exist_ok=True)
     for path in raw:
         if not path.exists():
             texts = first_words(task.raw_text, student.raw_words)
             srsly.write_jsonl(path, [{"text": text} for text in texts])
-    gather(material.texts, [*variants, *raw] or [gold])
-    if student.way == "ours" and not material.vectors.exists():
+    gather(material.texts, [*variants, *raw] or [material.train])
+    if ours == "ours" and not material.vectors.exists():
         read = folder / f"read-{student.raw_words}"
-        gather(read, [gold, *raw])
+        gather(read, [material.train, *raw])
         call("init", "distill-vectors", material.teacher, read, material.vectors, *task.vectors)
-    if student.way in ("soft", "ours") and not is_recorded(material.store):
-        config = write_config(student, material, folder / f"record-{name}.cfg")
+    if ours in ("soft", "ours") and not is_recorded(material.store):
+        config = write_config(student, material, material.store.with_suffix(".cfg"))
         call("distill-targets", material.teacher, material.texts, material.store, "--config", config)
+    read_gold = text_corpus(str(material.train), max_length=0)
+    read_raw = text_corpus(str(material.texts), texts_per_doc=task.texts_per_doc)
     if student.way == "hard" and not material.annotated.exists():
-        annotate(student, material)
+        write_annotations(material.teacher, [read_gold, read_raw] if raw else [read_gold], material.annotated)
+    if not material.told.exists():
+        write_annotations(material.teacher, [text_corpus(str(material.test), max_length=0)], material.told)
     return material
 
 
-def train(student: Student, material: Material) -> dict[str, float]:
-    """Train one student in its way and score it."""
-    output = WORK / student.task / f"{student.way}-{student.raw_words}-{student.seed}"
-    output.parent.mkdir(parents=True, exist_ok=True)
+def train(student: Student, material: Material) -> Path:
+    """Train one student in its way and say where it is."""
+    output = folder_of(student)
     config = write_config(student, material, output.with_suffix(".cfg"))
-    if student.way in ("soft", "ours"):
+    if student.way not in ("gold", "hard"):
         call("distill", "-", config, "--targets", material.store, "--output", output, "--force")
     else:
         gold_only = output.with_suffix(".gold.cfg")
         subprocess.run([sys.executable, "scripts/gold_only.py", config, gold_only], check=True)
         source = material.train if student.way == "gold" else material.annotated
         call("train", gold_only, "--output", output, "--corpora.gold.path", source)
-    return score(output / "model-last", material.test, output / "scores.json")
+    return output / "model-last"
+
+
+def folder_of(student: Student) -> Path:
+    """Name the folder of a student's run."""
+    return WORK / student.task / f"{student.way}-{student.raw_words}-{student.seed}"
+
+
+def measure(student: Student, material: Material, pipeline: Path) -> dict[str, Any]:
+    """Make the row of a student."""
+    return {
+        **asdict(student),
+        "updates": TASKS[student.task].updates,
+        "bytes": bytes_on_disk(pipeline),
+        "scores": score(pipeline, material.test, pipeline.parent / "scores.json"),
+        "agreement": score(pipeline, material.told, pipeline.parent / "agreement.json"),
+        "teacher": score_once(material.teacher, material.test, WORK / f"{student.task}-teacher.json"),
+    }
 
 
 def write_config(student: Student, material: Material, path: Path) -> Path:
     """Write what `init distill-config` writes, with this student's settings."""
     task = TASKS[student.task]
-    vectors = ("--vectors", material.vectors) if student.way == "ours" else ()
+    ours, _, option = student.way.partition(", ")
+    vectors = ("--vectors", material.vectors) if ours == "ours" and option != "no vectors" else ()
     call("init", "distill-config", material.teacher, path, "--force", *vectors)
     settings = {
         "paths.distill": str(material.texts),
@@ -258,17 +377,17 @@ def write_config(student: Student, material: Material, path: Path) -> Path:
         settings["corpora.distill.texts_per_doc"] = task.texts_per_doc
     if student.way == "soft":
         settings["distillation.gold_weight"] = 0.0
-    load_config(path, overrides=settings, interpolate=False).to_disk(path)
+    config = load_config(path, overrides=settings, interpolate=False)
+    config.merge({"distillation": OPTIONS.get(option, {})}).to_disk(path)
     return path
 
 
-def annotate(student: Student, material: Material) -> None:
-    """Write the teacher's annotations of the gold data's text and of raw text."""
-    nlp = spacy.load(material.teacher)
-    read_gold = text_corpus(str(material.train), max_length=0)
-    read_raw = text_corpus(str(material.texts), texts_per_doc=TASKS[student.task].texts_per_doc)
-    examples = chain(read_gold(nlp), read_raw(nlp) if student.raw_words else ())
-    DocBin(docs=nlp.pipe(example.predicted for example in examples)).to_disk(material.annotated)
+def write_annotations(teacher: Path, readers: list[Reader], output: Path) -> None:
+    """Write a teacher's annotations, as if they were gold: of text categories its decisions."""
+    nlp = load_teacher(str(teacher))
+    docs = (example.predicted for read in readers for example in read(nlp))
+    annotated = (Doc(nlp.vocab).from_bytes(data) for data in annotate(nlp, docs, hard=True) if data)
+    DocBin(docs=annotated).to_disk(output)
 
 
 def gather(folder: Path, files: list[Path]) -> None:

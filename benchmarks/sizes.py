@@ -48,6 +48,7 @@ NO_VECTORS = "none"
 
 _SPACES = {"SPACY": 50, "IS_SPACE": 50}
 _ROWS = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500}
+_TWICE_THE_ROWS = {"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000}
 _FEW_ROWS = {"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900}
 _MORE_ROWS = {"NORM": 2000, "PREFIX": 500, "SUFFIX": 1000, "SHAPE": 1000, **_SPACES}
 _FEWER_ROWS = {"NORM": 1000, "PREFIX": 250, "SUFFIX": 600, "SHAPE": 500}
@@ -62,7 +63,7 @@ SHAPES: dict[str, tuple[Size, str]] = {
     "96 x 4, no vectors": (Size(96, 4, 2, _ROWS, 64), NO_VECTORS),
     "96 x 3": (Size(96, 3, 2, _ROWS, 64), "in context"),
     "128 x 3": (Size(128, 3, 2, _ROWS, 64), "in context"),
-    "128 x 4": (Size(128, 4, 2, _ROWS, 64), "in context"),
+    "128 x 4, 3 pieces": (Size(128, 4, 3, _TWICE_THE_ROWS, 64), "in context"),
     "48 x 3, 3 pieces, six attributes": (Size(48, 3, 3, _MORE_ROWS, 32), NO_VECTORS),
     "48 x 3": (Size(48, 3, 2, _FEW_ROWS, 32), NO_VECTORS),
     "64 x 3": (Size(64, 3, 2, _FEWER_ROWS, 32), NO_VECTORS),

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,6 +25,13 @@ from spacy_tinydistill.report.speed import measure_speed
 # What the pipes of a list read without its being named.
 SHARED = ("tok2vec", "transformer")
 
+# As docs/sizes.md tells users.
+NUMPY_BLAS = """\
+from thinc.api import NumpyOps, set_current_ops
+
+set_current_ops(NumpyOps(use_blis=False))
+"""
+
 # A long Doc has so many words or a few more.
 LONG = 1000
 
@@ -36,7 +44,10 @@ def main(
     pipes: Annotated[str, typer.Option(help="Which pipes the two keep")] = "tagger,parser",
     words: Annotated[int, typer.Option(help="Words that a pass may have")] = 50_000,
 ) -> None:
-    """Time STUDENT, OTHER and the tokenizer in turn, on one thread and on all cores, on short and on long Docs."""
+    """Time STUDENT, OTHER and the tokenizer in turn, on one thread and on all cores, on short and on long Docs.
+
+    Once as `spacy.load` has them, and once with NumPy's BLAS in place of BLIS, which Thinc multiplies matrices with.
+    """
     wanted = pipes.split(",")
     short = list(read_texts(texts))
     report: dict[str, Any] = {
@@ -55,11 +66,17 @@ def main(
             "tokenizer": keep(student, [], Path(folder) / "tokenizer"),
         }
         tokenizer = spacy.load(pipelines["tokenizer"])
-        for length, docs in (("short", short), ("long", list(join(short, tokenizer)))):
+        code = Path(folder) / "blas.py"
+        code.write_text(NUMPY_BLAS)
+        lengths = {"short": short, "long": list(join(short, tokenizer))}
+        for (length, docs), library in product(lengths.items(), ("BLIS", "NumPy's BLAS")):
             counts = [len(tokenizer.make_doc(text)) for text in docs]
-            measured, passes = measure_speed(pipelines, docs, counts, max_words=words)
-            report[length] = {"passes": passes, "measured": measured, "ratio": compare(measured)}
-            print_speed(f"{length} Docs", report[length])
+            measured, passes = measure_speed(
+                pipelines, docs, counts, max_words=words, code=None if library == "BLIS" else code
+            )
+            found = {"passes": passes, "measured": measured, "ratio": compare(measured)}
+            report.setdefault(length, {})[library] = found
+            print_speed(f"{length} Docs, {library}", found)
     srsly.write_json(output / "speed.json", report)
 
 
