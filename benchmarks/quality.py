@@ -57,6 +57,7 @@ _TOKENS = {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "temperature":
 OPTIONS: dict[str, dict[str, Any]] = {
     "no vectors": {},
     "no gold": {"gold_weight": 0.0},
+    "each text once": {"gold_share": 0.0},
     "hidden states": {
         "student_to_teacher": {"tok2vec": "transformer"},
         "teaching": {"tok2vec": {"@teaching_rules": "spacy-tinydistill.HiddenStates.v1"}},
@@ -96,7 +97,7 @@ TASKS = {
         ("tag_acc", "pos_acc", "morph_acc", "dep_uas", "dep_las"),
         updates=5000,
         raw_words=2_766_000,
-        settings={},
+        settings={"distillation.gold_share": 0.5},
         # Its texts are single sentences; the treebank's documents have ten.
         texts_per_doc=10,
         vectors=("--contexts", 300_000),
@@ -376,7 +377,7 @@ def write_config(student: Student, material: Material, path: Path) -> Path:
     if student.raw_words:
         settings["corpora.distill.texts_per_doc"] = task.texts_per_doc
     if student.way == "soft":
-        settings["distillation.gold_weight"] = 0.0
+        settings |= {"distillation.gold_weight": 0.0, "distillation.gold_share": 0.0}
     config = load_config(path, overrides=settings, interpolate=False)
     config.merge({"distillation": OPTIONS.get(option, {})}).to_disk(path)
     return path

@@ -99,7 +99,7 @@ def forecast(ready: Ready) -> Forecast:
     assert run.teacher is not None
     coverage = measure_coverage(run.teacher, [example.predicted for example in run.corpora.sample])
     words = _count_words(run)
-    epoch_words = sum(words[role] for role in LEARNED)
+    epoch_words = _count_epoch(run, words)
     with TemporaryDirectory() as folder:
         output = Path(folder)
         sample, asked = _ask_for(ASKING_SECONDS, run, output)
@@ -352,6 +352,13 @@ def _count_words(run: Run) -> dict[Role, int]:
         count[Role.HELD_OUT] = round(count[source] * run.settings.hold_out)
         count[source] -= count[Role.HELD_OUT]
     return count
+
+
+def _count_epoch(run: Run, words: dict[Role, int]) -> int:
+    """Count the words of an epoch, in which gold is read again where it is to have a share."""
+    if run.settings.gold_share and words[Role.TEXT] and words[Role.GOLD]:
+        return round(words[Role.TEXT] / (1 - run.settings.gold_share))
+    return sum(words[role] for role in LEARNED)
 
 
 def _count_updates(settings: DistillationConfig, epoch_words: int, words_per_update: float) -> int | None:

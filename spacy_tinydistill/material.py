@@ -1,12 +1,12 @@
 """What a student learns from and is scored on: made of a run and of what its teacher said."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain, tee
+from itertools import chain, count, cycle, tee
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spacy.language import Language
 from spacy.training import Example
@@ -22,6 +22,8 @@ from .student.pipeline import initialize_student, needed_strings, start_lessons
 from .teacher.recorder import ask
 from .teacher.store import Store
 from .teacher.targets import Record, Role, Targets
+
+T = TypeVar("T")
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
@@ -169,14 +171,39 @@ def _match_gold(store: Store, run: Run) -> dict[int, Example]:
 
 def _read_targets(store: Store, run: Run, gold: dict[int, Example], shuffle: random.Random | None) -> Iterator[Taught]:
     roles = (*LEARNED, Role.HELD_OUT) if run.corpora.dev else LEARNED
+    share = run.settings.gold_share if gold and store.manifest.count(Role.TEXT) else 0.0
+    if share:
+        # Numbers of its own, as readers that take turns would draw from each other's.
+        of_gold = shuffle and random.Random(shuffle.getrandbits(64))
+        records = mix(
+            store.read(*(role for role in roles if role is not Role.GOLD), shuffle=shuffle),
+            chain.from_iterable(store.read(Role.GOLD, shuffle=of_gold) for _ in count()),
+            share,
+            len,
+        )
+    else:
+        records = store.read(*roles, shuffle=shuffle)
     corrections = _Corrections(run, gold.values())
-    for item in store.read(*roles, shuffle=shuffle):
+    for item in records:
         if item.role is Role.GOLD and gold:
             example = gold[item.index]
             yield Taught(example, corrections.outrank(item, example), has_gold=True)
         else:
             doc = item.make_doc(run.student.vocab)
             yield Taught(Example(doc, doc), corrections.outrank(item), has_gold=False)
+
+
+def mix(others: Iterable[T], gold: Iterator[T], share: float, words: Callable[[T], int]) -> Iterator[T]:
+    """Put gold among the others, so that it always has its share of the words, or a text more."""
+    total = of_gold = 0
+    for item in others:
+        yield item
+        total += words(item)
+        while of_gold < share * total:
+            item = next(gold)
+            yield item
+            total += words(item)
+            of_gold += words(item)
 
 
 class _Corrections:
@@ -218,7 +245,9 @@ def _ask_again(run: Run, shuffle: random.Random | None) -> Iterator[Taught]:
     readers = run.corpora.readers
     texts = ((example, False) for example in readers["distill"](run.student))
     gold = ((example, True) for example in run.corpora.gold)
-    asked, kept = tee(pair for pair in chain(texts, gold) if len(pair[0].predicted))
+    share = run.settings.gold_share if run.corpora.gold and run.corpora.n_texts else 0.0
+    mixed = mix(texts, cycle(gold), share, lambda pair: len(pair[0].predicted)) if share else chain(texts, gold)
+    asked, kept = tee(pair for pair in mixed if len(pair[0].predicted))
     records = _ask_about(run, (example for example, _ in asked))
     corrections = _Corrections(run, run.corpora.gold)
     for (example, has_gold), item in zip(kept, records, strict=True):

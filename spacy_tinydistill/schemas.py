@@ -48,6 +48,15 @@ class DistillationConfig(BaseModel):
         description="Raise it where gold texts are few among the others. 0 leaves their annotations out and learns "
         "their texts from the teacher alone.",
     )
+    gold_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        title="Share of the words learned on that have gold annotations",
+        description="With 0, an epoch has each text once, gold or not. With more, an epoch has each text without gold "
+        "once, and gold ones among them, each as often as it takes. For gold texts that are few beside the others and "
+        "are what the student is for.",
+    )
     hold_out: float = Field(
         0.05,
         gt=0.0,

@@ -76,7 +76,9 @@ def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    said = "ours, 0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%, retained 94.5%, agrees 86.00%, 7,000,000 bytes"
+    said = (
+        "ours, 0 words of raw text: 86.00 ± 1.41 of 2, gap closed 50%, retained 94.5%, agrees 86.00%, 7,000,000 bytes"
+    )
     assert said in quality("table")
     quality("plot", "quality.svg")
     assert "ents_f" in (tmp_path / "quality.svg").read_text()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,8 @@ import spacy_tinydistill.cli.distill_targets  # noqa: F401
 from spacy_tinydistill import distill, files, record_targets
 from spacy_tinydistill import run as run_module
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.material import make_corpus
+from spacy_tinydistill.run import prepare, prepare_recorded
 from spacy_tinydistill.teacher import store as store_module
 from spacy_tinydistill.teacher.profile import PipeProfile, TeacherProfile, fingerprint, write_files
 from spacy_tinydistill.teacher.store import (
@@ -223,6 +226,52 @@ def test_gold_and_dev_data_are_recorded_too(teacher, texts, tmp_path):
     assert report["teacher"]["parameters"] is None
     assert report["data"]["path"] == paths["paths.dev"]
     assert set(report["labels"]) == {"tagger", "ner"}
+
+
+@pytest.fixture
+def few_gold(tmp_path) -> dict[str, str]:
+    for name, seed in (("gold", 5), ("dev", 6)):
+        DocBin(docs=make_docs(Vocab(), 8, seed=seed)).to_disk(tmp_path / f"{name}.spacy")
+    return {"paths.gold": str(tmp_path / "gold.spacy"), "paths.dev": str(tmp_path / "dev.spacy")}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
+def test_gold_has_its_share_of_the_words(teacher, texts, tmp_path, few_gold, share):
+    config = make_config(teacher, ["tagger"])
+    record_targets(teacher, texts[:60], store=tmp_path / "store", config=config, overrides=few_gold)
+    overrides = few_gold | {"distillation.gold_share": share}
+    run, store = prepare_recorded([Store(tmp_path / "store")], config, overrides, -1)
+    read = make_corpus(store, run)
+    numbers = random.Random(0)
+    epochs = [list(read(numbers)) for _ in range(2)]
+    for epoch in epochs:
+        others = [taught.example.text for taught in epoch if not taught.has_gold]
+        assert sorted(others) == sorted(texts[:60])
+        counts = Counter(taught.example.text for taught in epoch if taught.has_gold)
+        assert len(counts) == 8
+        if not share:
+            assert set(counts.values()) == {1}
+            continue
+        # Each as often as the others, and all along.
+        assert max(counts.values()) - min(counts.values()) <= 1
+        for part in (epoch[: len(epoch) // 2], epoch):
+            words = sum(len(taught) for taught in part)
+            assert sum(len(taught) for taught in part if taught.has_gold) == pytest.approx(share * words, abs=20)
+    first, second = ([taught.example.text for taught in epoch] for epoch in epochs)
+    assert first != second
+    again = random.Random(0)
+    assert [taught.example.text for _ in range(2) for taught in read(again)] == first + second
+
+
+def test_gold_has_its_share_of_a_stream(teacher, texts, tmp_path, few_gold):
+    write_texts(tmp_path / "texts.txt", texts[:60])
+    overrides = few_gold | {"distillation.gold_share": 0.5, "distillation.max_epochs": -1}
+    run = prepare(teacher, tmp_path / "texts.txt", make_config(teacher, ["tagger"]), overrides, -1)
+    # What is streamed is not recorded.
+    epoch = list(make_corpus(None, run)(None))
+    assert [taught.example.text for taught in epoch if not taught.has_gold] == texts[:60]
+    words = sum(len(taught) for taught in epoch)
+    assert sum(len(taught) for taught in epoch if taught.has_gold) == pytest.approx(words / 2, abs=20)
 
 
 # Interrupted
