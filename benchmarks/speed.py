@@ -25,7 +25,7 @@ from spacy_tinydistill.report.speed import measure_speed
 # What the pipes of a list read without its being named.
 SHARED = ("tok2vec", "transformer")
 
-# As docs/sizes.md tells users.
+# What docs/guide.md tells users, as --code.
 NUMPY_BLAS = """\
 from thinc.api import NumpyOps, set_current_ops
 

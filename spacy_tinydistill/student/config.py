@@ -37,7 +37,7 @@ SIZES = {
     "tiny": Size(
         width=96,
         depth=4,
-        pieces=3,
+        pieces=2,
         rows={"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500},
         hidden_width=64,
     ),
