@@ -46,6 +46,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot
 
 RESULTS = Path("benchmarks/quality.jsonl")
+NUMPY_BLAS = Path("benchmarks/numpy_blas.py")
 SPEEDS = Path("benchmarks/quality_speed.json")
 WORK = Path("training/quality")
 # Whoever lacks it has other sentences in corpus/snippets.jsonl.
@@ -338,7 +339,7 @@ def train(student: Student, material: Material) -> Path:
         gold_only = output.with_suffix(".gold.cfg")
         subprocess.run([sys.executable, "scripts/gold_only.py", config, gold_only], check=True)
         source = material.train if student.way == "gold" else material.annotated
-        call("train", gold_only, "--output", output, "--corpora.gold.path", source)
+        call("train", gold_only, "--output", output, "--corpora.gold.path", source, "--code", NUMPY_BLAS)
     return output / "model-last"
 
 

@@ -74,6 +74,12 @@ def teacher() -> Language:
     return train_teacher(PIPES)
 
 
+@pytest.fixture
+def in_float32(monkeypatch) -> None:
+    """Teachers are asked in float32, also on a CPU that is faster in bfloat16."""
+    monkeypatch.setattr("spacy_tinydistill.teacher.precision.CPU_CAPABILITIES", ())
+
+
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """What students learn on."""

@@ -21,7 +21,7 @@ from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.pieces import Pieces, copy_pieces, teacher_pieces_callback
 from spacy_tinydistill.student.pipeline import plan_lessons
 from spacy_tinydistill.teacher.encoder import token_layers
-from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast
+from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast, fastest_precision
 from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.teacher.targets import Record
 
@@ -144,7 +144,7 @@ def test_what_is_recorded(transformer_teacher, texts):
                     numpy.testing.assert_allclose(array, alone[name][key], atol=0.01)
 
 
-def test_hidden_states_are_recorded(transformer_teacher, texts):
+def test_hidden_states_are_recorded(transformer_teacher, texts, in_float32):
     """Each chosen layer, by token; the other pipes say what they say without, and the teacher stays as it is."""
     encoder = transformer_teacher.get_pipe("transformer")
     student = initialized_student(transformer_teacher, HEADS)
@@ -212,7 +212,7 @@ def test_pieces_that_nobody_can_take_over(curated_teacher):
     assert caught.value.code == "TD215"
 
 
-def test_bfloat16(transformer_teacher, texts):
+def test_bfloat16(transformer_teacher, texts, monkeypatch):
     """On the CPU, which has it too: the layers calculate in it, what they hand on is float32, and it ends again."""
     (module,) = _pytorch_modules(transformer_teacher)
     seen = []
@@ -235,6 +235,13 @@ def test_bfloat16(transformer_teacher, texts):
     assert near.dtype == numpy.float32
     assert 0 < abs(near - exact).max() < 0.05 * numpy.ptp(exact)
     assert (ask_the_tagger() == exact).all()
+    # Of itself where the CPU has instructions for it, which it may or may not.
+    for found, dtype in (({"avx512_bf16": True}, "torch.bfloat16"), ({}, "torch.float32")):
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda found=found: found, raising=False)
+        seen.clear()
+        with fastest_precision(transformer_teacher):
+            ask_the_tagger()
+        assert set(seen) == {dtype}
     handle.remove()
 
 

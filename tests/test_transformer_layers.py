@@ -169,7 +169,7 @@ def test_what_is_recorded(transformer_teacher, texts, tmp_path):  # noqa: F811
     assert {arrays["vectors"].shape[1] for arrays in Classroom(transformer_teacher, config, texts[:3]).targets} == {1}
 
 
-def test_what_was_recorded_for_more_lessons_serves_for_fewer(teacher, teacher_path, tmp_path):
+def test_what_was_recorded_for_more_lessons_serves_for_fewer(teacher, teacher_path, tmp_path, in_float32):
     parts = ("embeddings_weight", "hidden_weight", "attention_weight")
     config = config_of(teacher, teacher_pieces(teacher_path))
     record_targets(teacher, SHORT, store=tmp_path / "all", config=config)

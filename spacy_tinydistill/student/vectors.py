@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from ..errors import DistillationError
 from ..teacher.encoder import Floats, token_layers
+from ..teacher.precision import fastest_precision
 
 # The factories whose pipes turn a Doc into token vectors that other pipes read.
 ENCODERS = ("transformer", "curated_transformer", "tok2vec")
@@ -74,9 +75,10 @@ def distill_vectors(
     hidden = embed_words(teacher, encoder, words[:1]).shape[1]
     if not 1 <= width <= hidden:
         raise DistillationError("TD522", width=width, hidden=hidden)
-    vectors = embed_words(teacher, encoder, words)
-    if first:
-        vectors = add_contexts(vectors, *embed_contexts(teacher, encoder, words, first))
+    with fastest_precision(teacher):
+        vectors = embed_words(teacher, encoder, words)
+        if first:
+            vectors = add_contexts(vectors, *embed_contexts(teacher, encoder, words, first))
     data = principal_components(vectors, width)
     nlp = spacy.blank(teacher.meta["lang"])
     nlp.vocab.vectors = Vectors(data=data, name=f"{nlp.lang}_{encoder}_{width}")

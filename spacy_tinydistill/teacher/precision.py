@@ -1,4 +1,4 @@
-"""Half the bits for a teacher that is only asked: bfloat16 where a GPU has it."""
+"""Half the bits for a teacher that is only asked: bfloat16 where a GPU or a CPU multiplies matrices of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,13 +9,15 @@ from thinc.api import CupyOps, Model, PyTorchShim, get_current_ops
 
 from ..components.base import pipes_of
 
-# The first generation of NVIDIA's GPUs whose matrix units know bfloat16 (Ampere).
+# The first generation of NVIDIA's GPUs whose matrix units know bfloat16 (Ampere), and what CPUs that have such
+# instructions call them. Without them a CPU would take longer than in float32.
 FIRST_CAPABILITY = (8, 0)
+CPU_CAPABILITIES = ("amx_bf16", "avx512_bf16")
 
 
 @contextmanager
 def fastest_precision(teacher: Language) -> Iterator[None]:
-    """Let a teacher's PyTorch layers calculate in bfloat16 on a GPU that has it; elsewhere, leave them as they are.
+    """Let a teacher's PyTorch layers calculate in bfloat16 where the device has it; elsewhere, leave them as they are.
 
     What the layers hand on is float32 in any case, and the weights are not touched: PyTorch's autocast decides layer by
     layer (https://docs.pytorch.org/docs/stable/amp.html).
@@ -23,16 +25,23 @@ def fastest_precision(teacher: Language) -> Iterator[None]:
     Args:
         teacher: The pipeline.
     """
-    if isinstance(get_current_ops(), CupyOps) and (modules := list(_pytorch_modules(teacher))):
-        import torch
+    modules = list(_pytorch_modules(teacher))
+    with ExitStack() as stack:
+        if modules and (device := _bfloat16_device()):
+            for module in modules:
+                stack.enter_context(autocast(module, device))
+        yield
 
-        if torch.cuda.get_device_capability() >= FIRST_CAPABILITY:
-            with ExitStack() as stack:
-                for module in modules:
-                    stack.enter_context(autocast(module, "cuda"))
-                yield
-            return
-    yield
+
+def _bfloat16_device() -> str | None:
+    """Name the type of the current device, "cuda" or "cpu", if it is fast in bfloat16."""
+    import torch
+
+    if isinstance(get_current_ops(), CupyOps):
+        return "cuda" if torch.cuda.get_device_capability() >= FIRST_CAPABILITY else None
+    # Before PyTorch 2.12 a CPU does not say what it has.
+    found = getattr(torch.cpu, "get_capabilities", dict)()
+    return "cpu" if any(found.get(name) for name in CPU_CAPABILITIES) else None
 
 
 @contextmanager
