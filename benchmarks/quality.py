@@ -29,17 +29,24 @@ from statistics import mean, median, stdev
 from typing import Annotated, Any
 
 import matplotlib
+import numpy
 import srsly
 import typer
 from commands import call, is_recorded, keep_row, read_rows, score, score_once
+from spacy.pipeline import Tagger
+from spacy.pipeline.transition_parser import Parser
 from spacy.tokens import Doc, DocBin
 from spacy.util import load_config
 from spacy.vocab import Vocab
 
+from spacy_tinydistill.components.annotations import harden
+from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.corpus import Reader, read_texts, text_corpus
 from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.report.speed import measure_speed
 from spacy_tinydistill.teacher.recorder import annotate, load_teacher
+from spacy_tinydistill.teacher.store import Store
+from spacy_tinydistill.teacher.targets import Arrays, Role, unpack_soft_labels
 
 matplotlib.use("agg")
 
@@ -53,7 +60,7 @@ WORK = Path("training/quality")
 RAW_TEXT = Path("../shared/data/raw_text/en_mixed.jsonl.gz")
 WAYS = ("gold", "soft", "ours", "hard")
 
-# What ours might have or lack besides, as ways of their own: "ours, no gold". The last two are for EWT's pipes.
+# What ours might have or lack besides, as ways of their own: "ours, no gold". The last three are for EWT's pipes.
 _TOKENS = {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "temperature": 2.0}
 OPTIONS: dict[str, dict[str, Any]] = {
     "no vectors": {},
@@ -62,6 +69,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hidden states": {
         "student_to_teacher": {"tok2vec": "transformer"},
         "teaching": {"tok2vec": {"@teaching_rules": "spacy-tinydistill.HiddenStates.v1"}},
+    },
+    "teacher's states": {
+        "teaching": {"parser": {"@teaching_rules": "spacy-tinydistill.Transitions.v1", "teacher_share": 0.25}}
     },
     "temperature 2": {
         "teaching": {
@@ -317,15 +327,13 @@ def prepare(student: Student) -> Material:
         read = folder / f"read-{student.raw_words}"
         gather(read, [material.train, *raw])
         call("init", "distill-vectors", material.teacher, read, material.vectors, *task.vectors)
-    if ours in ("soft", "ours") and not is_recorded(material.store):
+    if student.way != "gold" and not is_recorded(material.store):
         config = write_config(student, material, material.store.with_suffix(".cfg"))
         call("distill-targets", material.teacher, material.texts, material.store, "--config", config)
-    read_gold = text_corpus(str(material.train), max_length=0)
-    read_raw = text_corpus(str(material.texts), texts_per_doc=task.texts_per_doc)
     if student.way == "hard" and not material.annotated.exists():
-        write_annotations(material.teacher, [read_gold, read_raw] if raw else [read_gold], material.annotated)
+        write_decisions(material.teacher, material.store, material.annotated)
     if not material.told.exists():
-        write_annotations(material.teacher, [text_corpus(str(material.test), max_length=0)], material.told)
+        write_annotations(material.teacher, text_corpus(str(material.test), max_length=0), material.told)
     return material
 
 
@@ -384,10 +392,37 @@ def write_config(student: Student, material: Material, path: Path) -> Path:
     return path
 
 
-def write_annotations(teacher: Path, readers: list[Reader], output: Path) -> None:
+def write_decisions(teacher: Path, store: Path, output: Path) -> None:
+    """Write what a teacher decides of the Docs of a recording, as if that were gold; it is not asked again."""
+    nlp = load_teacher(str(teacher))
+    docs = []
+    for record in Store(store).read(Role.TEXT, Role.GOLD):
+        doc = record.make_doc(nlp.vocab)
+        for name, arrays in record.targets.items():
+            decide(nlp.get_pipe(name), doc, arrays)
+        docs.append(doc)
+    DocBin(docs=docs).to_disk(output)
+
+
+def decide(pipe: Any, doc: Doc, arrays: Arrays) -> None:
+    """Annotate a Doc as the pipe of which something was recorded would."""
+    if isinstance(pipe, Parser):
+        model = StepModel(StepLayers.of(pipe.model), arrays["vectors"].astype("float32"))
+        states = going = pipe.moves.init_batch([doc])
+        while going:
+            going = pipe.transition_states(going, model.predict(model.token_ids(going)))
+        pipe.set_annotations([doc], states)
+    elif isinstance(pipe, Tagger):
+        n_labels = len(pipe.labels)
+        pipe.set_annotations([doc], [unpack_soft_labels(arrays, numpy.arange(n_labels), n_labels).argmax(axis=1)])
+    else:
+        doc.cats = harden(dict(zip(pipe.labels, arrays["probabilities"].tolist(), strict=True)), exclusive=True)
+
+
+def write_annotations(teacher: Path, read: Reader, output: Path) -> None:
     """Write a teacher's annotations, as if they were gold: of text categories its decisions."""
     nlp = load_teacher(str(teacher))
-    docs = (example.predicted for read in readers for example in read(nlp))
+    docs = (example.predicted for example in read(nlp))
     annotated = (Doc(nlp.vocab).from_bytes(data) for data in annotate(nlp, docs, hard=True) if data)
     DocBin(docs=annotated).to_disk(output)
 

@@ -1,5 +1,7 @@
 """Each kind of pipe, taught by its teacher through the whole road, comes to say the same."""
 
+from types import SimpleNamespace
+
 import numpy
 import pytest
 import spacy
@@ -186,6 +188,43 @@ def test_a_walk_ends_where_spacys_does(teacher, texts, name, model):
         pipe.set_annotations(docs, ends)
         annotated[who] = [[(t.dep_, t.head.i, t.is_sent_start, t.ent_type_, t.ent_iob_) for t in doc] for doc in docs]
     assert annotated["spaCy"] == annotated["we"]
+
+
+@pytest.mark.parametrize("name", ["parser", "ner"])
+def test_a_share_of_the_docs_goes_the_teachers_way(teacher, texts, name):
+    pipe = initialized_student(teacher, [name], shared=False, encoder=cnn(16, rows=100)).get_pipe(name)
+    randomize(pipe.model, numpy.random.default_rng(0))
+    source = teacher.get_pipe(name)
+    docs = [teacher.make_doc(text) for text in texts[:40]]
+
+    def annotate(who, states):
+        annotated = [doc.copy() for doc in docs]
+        who.set_annotations(annotated, states)
+        return [[(t.dep_, t.head.i, t.ent_type_, t.ent_iob_) for t in doc] for doc in annotated]
+
+    def walk(share):
+        rule = Transitions(temperature=1.0, teacher_share=share)
+        lesson = rule.start(pipe, name, rule.describe(source))
+        walked = pipe.moves.init_batch(docs)
+        lesson.student = SimpleNamespace(
+            model=pipe.model,
+            moves=SimpleNamespace(init_batch=lambda docs: walked, n_moves=pipe.moves.n_moves),
+            transition_states=pipe.transition_states,
+        )
+        numpy.random.seed(0)
+        assert lesson.update(docs, rule.record(source, docs), dropout=0.0) > 0
+        return annotate(pipe, walked)
+
+    students, teachers = annotate(pipe, pipe.predict(docs)), annotate(source, source.predict(docs))
+    assert all(ours != theirs for ours, theirs in zip(students, teachers, strict=True))
+    assert (walk(0.0), walk(1.0)) == (students, teachers)
+    mixed = walk(0.25)
+    assert mixed == walk(0.25)
+    led = [found == theirs for found, theirs in zip(mixed, teachers, strict=True)]
+    assert 0 < sum(led) < 20
+    assert [found == ours for found, ours in zip(mixed, students, strict=True)] == [not one for one in led]
+    with pytest.raises(ValueError, match="expected 0 to 1"):
+        Transitions(temperature=1.0, teacher_share=1.5)
 
 
 def random_step_model(teacher, name, model):

@@ -15,26 +15,30 @@ from .base import Average, Lesson, TeachingRule, check_temperature, match_labels
 from .step_model import StepLayers, StepModel
 
 
-def transitions(temperature: float = 1.0) -> "Transitions":
+def transitions(temperature: float = 1.0, teacher_share: float = 0.0) -> "Transitions":
     """Make the rule `spacy-tinydistill.Transitions.v1`.
 
     Args:
         temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        teacher_share: Of so many Docs, from 0 to 1, the teacher's states are learned in place of the student's own.
     """
-    return Transitions(temperature=temperature)
+    return Transitions(temperature=temperature, teacher_share=teacher_share)
 
 
 class Transitions(TeachingRule):
-    """Soft labels for each transition, on the states that the student itself reaches.
+    """Soft labels for each transition, on the states that the student itself reaches, or on those of its teacher.
 
     A student that only ever sees its teacher's states never learns to recover from its own mistakes (the reason for
     DAgger, Ross et al., arXiv 1011.0686). So what is recorded are not scores but the token vectors that the
     teacher's step model reads, and the small step model itself: with these it scores any state, later, at no
-    transformer's cost.
+    transformer's cost. The same paper has the teacher lead at times, with a share (its beta) that may fall to 0.
     """
 
-    def __init__(self, *, temperature: float) -> None:
+    def __init__(self, *, temperature: float, teacher_share: float = 0.0) -> None:
         self.temperature = check_temperature(temperature)
+        if not 0 <= teacher_share <= 1:
+            raise ValueError(f"teacher_share is {teacher_share}, expected 0 to 1.")
+        self.teacher_share = teacher_share
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both are transition-based and of the same kind."""
@@ -57,7 +61,7 @@ class Transitions(TeachingRule):
             Scorer(weight, match_labels(name, actions, one["labels"]), StepLayers.from_description(one["step_model"]))
             for one, weight in zip(teacher.get("teachers", [teacher]), teacher.get("weights", [1.0]), strict=True)
         ]
-        return TransitionsLesson(student, teachers, self.temperature)
+        return TransitionsLesson(student, teachers, self.temperature, self.teacher_share)
 
     def average(
         self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
@@ -83,13 +87,14 @@ class Scorer:
 class TransitionsLesson(Lesson):
     """`Transitions` at work."""
 
-    def __init__(self, student: Any, teachers: Sequence[Scorer], temperature: float) -> None:
+    def __init__(self, student: Any, teachers: Sequence[Scorer], temperature: float, teacher_share: float) -> None:
         self.student = student
         self.teachers = teachers
         self.temperature = temperature
+        self.teacher_share = teacher_share
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
-        """Walk through the batch as the student would, and learn how the teacher scores the states on the way."""
+        """Walk through the batch, as the student would or its teacher, and learn how the teacher scores the states."""
         model = self.student.model
         set_dropout_rate(model, dropout)
         vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train=True)
@@ -97,7 +102,7 @@ class TransitionsLesson(Lesson):
         teachers = self._bind(numpy.concatenate([arrays["vectors"] for arrays in targets]))
         ids = self._walk(docs, student, teachers)
         scores, backprop = student.begin_update(ids[student.n_places], dropout=dropout)
-        probabilities = self._to_student([model.predict(ids[model.n_places]) for model in teachers], scores)
+        probabilities = self._ask(teachers, ids)
         gradient, loss = soft_cross_entropy(_softmax(scores), probabilities, temperature=self.temperature)
         backprop_vectors(backprop(gradient))
         return loss
@@ -109,7 +114,7 @@ class TransitionsLesson(Lesson):
         return [StepModel(scorer.layers, part) for scorer, part in zip(self.teachers, parts, strict=True)]
 
     def _walk(self, docs: Sequence[Doc], student: StepModel, teachers: Sequence[StepModel]) -> dict[int, numpy.ndarray]:
-        """Walk through all Docs at once, a move at a time, as the student would.
+        """Walk through all Docs at once, a move at a time, as the student would, or, of some Docs, its teacher.
 
         Returns:
             The tokens to read of each state on the way, from `StepModel.token_ids`, by the number of places: one pipe
@@ -118,17 +123,25 @@ class TransitionsLesson(Lesson):
         readers = {model.n_places: model for model in (*teachers, student)}
         ids = {n_places: [model.token_ids([])] for n_places, model in readers.items()}
         states = [state for state in self.student.moves.init_batch(docs) if not state.is_final()]
+        are_led = numpy.zeros(len(states), dtype=bool)
+        if self.teacher_share:
+            are_led = numpy.random.uniform(size=len(states)) < self.teacher_share
         while states:
-            for n_places, model in readers.items():
-                ids[n_places].append(model.token_ids(states))
-            states = self.student.transition_states(states, student.predict(ids[student.n_places][-1]))
+            here = {n_places: model.token_ids(states) for n_places, model in readers.items()}
+            for n_places, rows in here.items():
+                ids[n_places].append(rows)
+            scores = student.predict(here[student.n_places])
+            if are_led.any():
+                scores[are_led] = self._ask(teachers, {n_places: rows[are_led] for n_places, rows in here.items()})
+            moved, states = states, self.student.transition_states(states, scores)
+            are_led = are_led[[not state.is_final() for state in moved]]
         return {n_places: numpy.concatenate(arrays) for n_places, arrays in ids.items()}
 
-    def _to_student(self, teacher_scores: Sequence[numpy.ndarray], student_scores: numpy.ndarray) -> Any:
-        """Average probabilities, in the student's order; an action that the teachers do not have gets 0."""
-        probabilities = numpy.zeros_like(student_scores)
-        for scorer, scores in zip(self.teachers, teacher_scores, strict=True):
-            probabilities[:, scorer.columns] += scorer.weight * _softmax(scores)
+    def _ask(self, teachers: Sequence[StepModel], ids: dict[int, numpy.ndarray]) -> Any:
+        """Average the teachers' probabilities of the student's actions; one that they do not have gets 0."""
+        probabilities = numpy.zeros((len(next(iter(ids.values()))), self.student.moves.n_moves), "f")
+        for scorer, model in zip(self.teachers, teachers, strict=True):
+            probabilities[:, scorer.columns] += scorer.weight * _softmax(model.predict(ids[model.n_places]))
         return probabilities
 
 
