@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import srsly
 import typer
 from spacy.util import import_file
 from tiny_teacher import make_teacher, write_texts
+
+from spacy_tinydistill.components.base import choose_rule
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 THROUGHPUT = BENCHMARKS / "throughput.py"
@@ -83,6 +86,25 @@ def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(
     quality("plot", "quality.svg")
     assert "ents_f" in (tmp_path / "quality.svg").read_text()
     assert quality("run", "--task", "wnut17", "--seeds", "2", "--raw-words", "0") == ""
+
+
+def test_what_a_teacher_decides_follows_from_what_was_recorded(teacher, texts, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    quality = import_file("quality", QUALITY)
+    names = ["tagger", "morphologizer", "parser", "ner", "textcat"]
+    docs = list(teacher.get_pipe("tok2vec").pipe(teacher.make_doc(text) for text in texts[:30]))
+    annotated = list(teacher.pipe(texts[:30]))
+    for name in names:
+        pipe = teacher.get_pipe(name)
+        for doc, arrays in zip(docs, choose_rule(pipe, pipe).record(pipe, docs), strict=True):
+            quality.decide(pipe, doc, arrays)
+    for decided, expected in zip(docs, annotated, strict=True):
+        for attribute in ("tag_", "morph", "dep_", "head.i", "ent_iob_", "ent_type_"):
+            read = attrgetter(attribute)
+            assert [str(read(token)) for token in decided] == [str(read(token)) for token in expected]
+        best = max(decided.cats, key=decided.cats.__getitem__)
+        assert decided.cats[best] == 1.0
+        assert best == max(teacher.get_pipe("textcat").labels, key=expected.cats.__getitem__)
 
 
 def test_sizes_are_drawn_and_trained_once(tmp_path):
