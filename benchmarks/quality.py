@@ -44,6 +44,7 @@ from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.corpus import Reader, read_texts, text_corpus
 from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.report.speed import measure_speed
+from spacy_tinydistill.student.config import SIZES
 from spacy_tinydistill.teacher.recorder import annotate, load_teacher
 from spacy_tinydistill.teacher.store import Store
 from spacy_tinydistill.teacher.targets import Arrays, Role, unpack_soft_labels
@@ -63,6 +64,9 @@ WAYS = ("gold", "soft", "ours", "hard")
 # What ours might have or lack besides, as ways of their own: "ours, no gold". The last three are for EWT's pipes.
 _TOKENS = {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "temperature": 2.0}
 OPTIONS: dict[str, dict[str, Any]] = {
+    # Of another size; the smallest has no word vectors.
+    "mini": {},
+    "nano": {},
     "no vectors": {},
     "no gold": {"gold_weight": 0.0},
     "each text once": {"gold_share": 0.0},
@@ -283,11 +287,12 @@ def as_student(row: dict[str, Any]) -> Student:
 
 
 def first_students(task: str) -> list[tuple[str, int]]:
-    """List the ways that gold alone and ours have been learned in with the first seed."""
+    """List the ways that gold alone and ours, of each size, have been learned in with the first seed."""
+    ways = ("gold", "ours", *(f"ours, {size}" for size in SIZES))
     return [
         (row["way"], row["raw_words"])
         for row in read_rows(RESULTS)
-        if row["task"] == task and row["seed"] == 0 and row["way"] in ("gold", "ours")
+        if row["task"] == task and row["seed"] == 0 and row["way"] in ways
     ]
 
 
@@ -372,8 +377,9 @@ def write_config(student: Student, material: Material, path: Path) -> Path:
     """Write what `init distill-config` writes, with this student's settings."""
     task = TASKS[student.task]
     ours, _, option = student.way.partition(", ")
-    vectors = ("--vectors", material.vectors) if ours == "ours" and option != "no vectors" else ()
-    call("init", "distill-config", material.teacher, path, "--force", *vectors)
+    vectors = ("--vectors", material.vectors) if ours == "ours" and option not in ("no vectors", "nano") else ()
+    size = ("--size", option) if option in SIZES else ()
+    call("init", "distill-config", material.teacher, path, "--force", *size, *vectors)
     settings = {
         "paths.distill": str(material.texts),
         "paths.gold": str(material.train),
