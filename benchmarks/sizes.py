@@ -7,11 +7,12 @@
 Each row of RESULTS is one student, kept as it comes and never computed twice: a run that was stopped goes on with the
 students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
 and of the gold data. A shape is chosen by its agreement: how much of what the teacher says the student says, too, on
-the last of TEXTS, which no student saw. Its scores on DEV are kept to be printed. Scored is the last student of each,
+texts that no student saw: the last of TEXTS, or the first of those that --apart names. Its scores on DEV are kept to be
+printed. Scored is the last student of each,
 not the best, so that nothing is chosen on the data that it is scored on.
 """
 
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ RESULTS = Path("benchmarks/sizes.jsonl")
 SPEEDS = Path("benchmarks/sizes_speed.json")
 WORK = Path("training/sizes")
 
-# So many of the last texts are kept apart.
+# So many texts are kept apart.
 KEPT_APART = 2_000
 # Words a pass of the speed measurement may have.
 SPEED_WORDS = 20_000
@@ -81,14 +82,26 @@ def run(
     shape: Annotated[list[str] | None, typer.Option(help="Of SHAPES; else each")] = None,
     seeds: Annotated[int, typer.Option(help="How many of each")] = 1,
     updates: Annotated[int, typer.Option(help="Of each student")] = 1_500,
+    apart: Annotated[Path | None, typer.Option(help="Text to keep apart, in place of the last of TEXTS")] = None,
+    texts_per_doc: Annotated[int, typer.Option(help="How many of TEXTS make a document like those of GOLD")] = 1,
+    gold_share: Annotated[float, typer.Option(help="Of all words learned on")] = 0.0,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
     known = {(row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS)}
+    settings = {
+        "paths.distill": str(WORK / "texts.jsonl"),
+        "paths.gold": str(gold),
+        "paths.dev": str(dev),
+        "corpora.distill.texts_per_doc": texts_per_doc,
+        "distillation.gold_share": gold_share,
+        "distillation.max_steps": updates,
+        "training.eval_frequency": updates,
+    }
     for seed, name in product(range(seeds), shape or SHAPES):
         if (name, updates, seed) in known:
             continue
-        record(teacher, texts, gold, dev)
-        config = write_config(teacher, gold, dev, name, updates, seed)
+        config = write_config(teacher, name, settings | {"system.seed": seed})
+        record(teacher, texts, apart, config)
         output = folder_of(name, updates, seed)
         call("distill", "-", config, "--targets", WORK / "store", "--output", output, "--force")
         student = output / "model-last"
@@ -160,37 +173,29 @@ def plot(
     pyplot.close(figure)
 
 
-def record(teacher: Path, texts: Path, gold: Path, dev: Path) -> None:
+def record(teacher: Path, texts: Path, apart: Path | None, config: Path) -> None:
     """Ask the teacher once for all students, unless that was done."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    learned, apart = WORK / "texts.jsonl", WORK / "apart.spacy"
-    if not apart.exists():
+    if not (WORK / "apart.spacy").exists():
         found = list(read_texts(texts))
-        srsly.write_jsonl(learned, [{"text": text} for text in found[:-KEPT_APART]])
-        DocBin(docs=spacy.load(teacher).pipe(found[-KEPT_APART:])).to_disk(apart)
+        kept = list(islice(read_texts(apart), KEPT_APART)) if apart else found[-KEPT_APART:]
+        learned = found if apart else found[:-KEPT_APART]
+        srsly.write_jsonl(WORK / "texts.jsonl", [{"text": text} for text in learned])
+        DocBin(docs=spacy.load(teacher).pipe(kept)).to_disk(WORK / "apart.spacy")
     for kind, words in CONTEXTS.items():
         if not vectors_of(kind).exists():
             limits = ("--limit", 20_000, "--contexts", words)
-            call("init", "distill-vectors", teacher, learned, vectors_of(kind), *limits)
+            call("init", "distill-vectors", teacher, WORK / "texts.jsonl", vectors_of(kind), *limits)
     if not is_recorded(WORK / "store"):
-        config = write_config(teacher, gold, dev, next(iter(SHAPES)), updates=1, seed=0)
-        call("distill-targets", teacher, learned, WORK / "store", "--config", config)
+        call("distill-targets", teacher, WORK / "texts.jsonl", WORK / "store", "--config", config)
 
 
-def write_config(teacher: Path, gold: Path, dev: Path, name: str, updates: int, seed: int) -> Path:
+def write_config(teacher: Path, name: str, settings: dict[str, Any]) -> Path:
     """Write a student's config."""
     size, kind = SHAPES[name]
     vectors = None if kind == NO_VECTORS else str(vectors_of(kind))
     path = WORK / f"{slug(name)}.cfg"
+    WORK.mkdir(parents=True, exist_ok=True)
     student_config(spacy.load(teacher), size=size, vectors=vectors).to_disk(path)
-    settings = {
-        "paths.distill": str(WORK / "texts.jsonl"),
-        "paths.gold": str(gold),
-        "paths.dev": str(dev),
-        "system.seed": seed,
-        "distillation.max_steps": updates,
-        "training.eval_frequency": updates,
-    }
     load_config(path, overrides=settings, interpolate=False).to_disk(path)
     return path
 
