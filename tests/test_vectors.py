@@ -14,6 +14,7 @@ from spacy_tinydistill.student.vectors import (
     embed_contexts,
     encoder_name,
     frequent_words,
+    most_similar,
     principal_components,
 )
 from spacy_tinydistill.teacher.encoder import token_layers
@@ -172,6 +173,23 @@ def test_principal_components_keep_distances():
     projected = np.linalg.norm(kept[:, None] - kept[None], axis=-1)
     ratio = projected[original > 0] / original[original > 0]
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+
+
+def test_words_beyond_a_number_of_rows_share_that_of_the_most_similar(transformer_teacher):
+    alone = distill_vectors(transformer_teacher, TEXTS, width=4, limit=10).vocab.vectors
+    whole = distill_vectors(transformer_teacher, TEXTS, width=4, limit=14).vocab.vectors
+    pruned = distill_vectors(transformer_teacher, TEXTS, width=4, limit=14, prune=10).vocab.vectors
+    np.testing.assert_allclose(pruned.data, alone.data, atol=1e-5)
+    assert pruned.key2row.keys() == whole.key2row.keys() > alone.key2row.keys()
+    assert {key: pruned.key2row[key] for key in alone.key2row} == alone.key2row
+    for key in whole.key2row.keys() - alone.key2row.keys():
+        assert whole.key2row[key] >= 10 > pruned.key2row[key]
+
+
+def test_the_most_similar_row_is_at_the_smallest_angle():
+    rows = np.asarray([[1, 0], [0, 1], [-5, -5]], dtype="f")
+    vectors = np.asarray([[9, 8.9], [0.1, 0.2], [-1, 0.5], [0, -1]], dtype="f")
+    assert list(most_similar(vectors, rows)) == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("width", [0, 33])

@@ -15,6 +15,9 @@ def init_distill_vectors_cli(
     output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
     width: int = Opt(64, "--width", "-w", help="Dimensions of a vector"),
     limit: int = Opt(20_000, "--limit", "-n", help="The most words to keep"),
+    prune: int = Opt(
+        -1, "--prune", "-p", help="Rows; words beyond share that of the most similar one. -1 for a row a word"
+    ),
     contexts: int = Opt(
         0, "--contexts", "-x", min=0, help="Words of the text to average over; 0 to read each word alone"
     ),
@@ -34,7 +37,9 @@ def init_distill_vectors_cli(
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)
         use_device(gpu_id)
-        nlp = distill_vectors(load_teacher(teacher), read_texts(texts), width=width, limit=limit, contexts=contexts)
+        nlp = distill_vectors(
+            load_teacher(teacher), read_texts(texts), width=width, limit=limit, prune=prune, contexts=contexts
+        )
         nlp.to_disk(output_path)
     rows, width = nlp.vocab.vectors.shape
     msg.good(f"Wrote {rows} vectors, {width} wide", output_path)

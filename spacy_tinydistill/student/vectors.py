@@ -30,8 +30,8 @@ from ..teacher.precision import fastest_precision
 # The factories whose pipes turn a Doc into token vectors that other pipes read.
 ENCODERS = ("transformer", "curated_transformer", "tok2vec")
 
-# Words in one go to the encoder, which batches them by length itself.
-BATCH_SIZE = 1024
+# Words in one go: few, so that one of many pieces makes no others as long.
+BATCH_SIZE = 128
 # Texts in one go.
 CONTEXT_BATCH_SIZE = 64
 
@@ -40,7 +40,13 @@ WORD_START = ("Ġ", "▁")
 
 
 def distill_vectors(
-    teacher: Language, texts: Iterable[str], *, width: int = 64, limit: int = 20_000, contexts: int = 0
+    teacher: Language,
+    texts: Iterable[str],
+    *,
+    width: int = 64,
+    limit: int = 20_000,
+    prune: int = -1,
+    contexts: int = 0,
 ) -> Language:
     """Make a blank pipeline whose vocabulary has a vector, distilled from the teacher, for each frequent word.
 
@@ -51,14 +57,17 @@ def distill_vectors(
         teacher: A pipeline with a transformer of spacy-transformers or spacy-curated-transformers, or a tok2vec.
         texts: What the words are counted in. A transformer's own vocabulary follows where they have too few.
         width: How many dimensions to keep; at most as many as the teacher's encoder has. The table takes
-            4 * width bytes a word.
+            4 * width bytes a row.
         limit: The most words to keep, by frequency.
+        prune: Of these, so many have a row of their own, and the others share the row of the most similar among them,
+            as by spaCy's `init vectors --prune`; with -1 each has its own. A word takes about 15 bytes for each
+            spelling beside its row.
         contexts: Read so many words of the texts, from their beginning, for the contexts to average over; with 0 each
             word is read alone.
 
     Returns:
-        A blank pipeline of the teacher's language. Its vectors are float32 of shape (words, width); one row serves
-        a word in every spelling. Each dimension has mean 0; over all words and dimensions their standard deviation
+        A blank pipeline of the teacher's language. Its vectors are float32 of shape (rows, width); one row serves
+        a word in every spelling. Each dimension has mean 0; over all rows and dimensions their standard deviation
         is 1.
 
     Raises:
@@ -79,10 +88,12 @@ def distill_vectors(
         vectors = embed_words(teacher, encoder, words)
         if first:
             vectors = add_contexts(vectors, *embed_contexts(teacher, encoder, words, first))
-    data = principal_components(vectors, width)
+    n_rows = min(prune, len(words)) if prune >= 1 else len(words)
+    vectors = principal_components(vectors, width, fit_on=n_rows)
     nlp = spacy.blank(teacher.meta["lang"])
-    nlp.vocab.vectors = Vectors(data=data, name=f"{nlp.lang}_{encoder}_{width}")
-    for row, word in enumerate(words):
+    nlp.vocab.vectors = Vectors(data=vectors[:n_rows], name=f"{nlp.lang}_{encoder}_{width}")
+    rows = chain(range(n_rows), most_similar(vectors[n_rows:], vectors[:n_rows]))
+    for row, word in zip(rows, words, strict=True):
         for spelling in spellings[word]:
             # Vectors go by a hash. The string itself would only make the student bigger, so it stays out.
             nlp.vocab.vectors.add(get_string_id(spelling), row=row)
@@ -144,11 +155,13 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
     Returns:
         One vector a word, float32, scaled to length 1: (words, hidden).
     """
-    docs = (Doc(teacher.vocab, words=[word]) for word in words)
+    # Words of like length together: little padding.
+    order = sorted(range(len(words)), key=lambda i: len(words[i]))
+    docs = (Doc(teacher.vocab, words=[words[i]]) for i in order)
     pipe: Any = teacher.get_pipe(encoder)
     encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
     rows = [token_layers(doc, pipe)[-1][0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
-    return _to_length_1(np.stack(rows))
+    return _to_length_1(np.stack(rows)[np.argsort(order)])
 
 
 def embed_contexts(
@@ -164,7 +177,7 @@ def embed_contexts(
     counts = np.zeros(len(words), dtype="int64")
     sums: Any = None
     pipe: Any = teacher.get_pipe(encoder)
-    encoded = pipe.pipe(map(teacher.tokenizer, texts), batch_size=CONTEXT_BATCH_SIZE)
+    encoded = pipe.pipe(map(teacher.tokenizer, sorted(texts, key=len)), batch_size=CONTEXT_BATCH_SIZE)
     for doc in tqdm(encoded, desc="Texts", total=len(texts), disable=None):
         hidden = _to_length_1(token_layers(doc, pipe)[-1])
         owners = np.asarray([rows.get(token.norm_, -1) for token in doc])
@@ -206,13 +219,21 @@ def _to_length_1(vectors: Floats) -> Floats:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo("f").tiny)
 
 
-def principal_components(vectors: Floats, width: int) -> Floats:
-    """Project vectors, (words, hidden), on the directions in which they differ most.
+def principal_components(vectors: Floats, width: int, *, fit_on: int | None = None) -> Floats:
+    """Project vectors, (words, hidden), on the directions in which the first `fit_on` of them, or all, differ most.
 
     Returns:
-        The components in order of their variance, scaled together to a standard deviation of 1: (words, width).
+        The components in order of their variance, scaled together to a standard deviation of 1 over those: (words,
+        width).
     """
-    centred = vectors - vectors.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # by ascending variance
+    centred = vectors - vectors[:fit_on].mean(axis=0)
+    _, directions = np.linalg.eigh(centred[:fit_on].T @ centred[:fit_on])  # by ascending variance
     components = centred @ directions[:, ::-1][:, :width]
-    return np.ascontiguousarray(components / max(components.std(), np.finfo("f").tiny), dtype="f")
+    return np.ascontiguousarray(components / max(components[:fit_on].std(), np.finfo("f").tiny), dtype="f")
+
+
+def most_similar(vectors: Floats, rows: Floats) -> Iterator[int]:
+    """Find for each vector, (words, width), the row, of (rows, width), at the smallest angle to it."""
+    directions = _to_length_1(rows)
+    for start in range(0, len(vectors), BATCH_SIZE):
+        yield from (vectors[start : start + BATCH_SIZE] @ directions.T).argmax(axis=1).tolist()
