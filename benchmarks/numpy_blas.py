@@ -1,6 +1,6 @@
-"""For `spacy train --code`: layers multiply matrices with NumPy's BLAS, as they do while `spacy distill` learns.
+"""For `--code`: layers multiply matrices with NumPy's BLAS, as they do while `spacy distill` learns.
 
-So that ways to learn are compared within hours: the same sums, but for their rounding, in a good half of the time.
+So plain `spacy train` takes a good half of its time: the same sums, but for their rounding.
 """
 
 from thinc.api import NumpyOps, set_current_ops

@@ -26,11 +26,7 @@ from spacy_tinydistill.report.speed import measure_speed
 SHARED = ("tok2vec", "transformer")
 
 # What docs/guide.md tells users, as --code.
-NUMPY_BLAS = """\
-from thinc.api import NumpyOps, set_current_ops
-
-set_current_ops(NumpyOps(use_blis=False))
-"""
+NUMPY_BLAS = Path(__file__).with_name("numpy_blas.py")
 
 # A long Doc has so many words or a few more.
 LONG = 1000
@@ -66,13 +62,11 @@ def main(
             "tokenizer": keep(student, [], Path(folder) / "tokenizer"),
         }
         tokenizer = spacy.load(pipelines["tokenizer"])
-        code = Path(folder) / "blas.py"
-        code.write_text(NUMPY_BLAS)
         lengths = {"short": short, "long": list(join(short, tokenizer))}
         for (length, docs), library in product(lengths.items(), ("BLIS", "NumPy's BLAS")):
             counts = [len(tokenizer.make_doc(text)) for text in docs]
             measured, passes = measure_speed(
-                pipelines, docs, counts, max_words=words, code=None if library == "BLIS" else code
+                pipelines, docs, counts, max_words=words, code=None if library == "BLIS" else NUMPY_BLAS
             )
             found = {"passes": passes, "measured": measured, "ratio": compare(measured)}
             report.setdefault(length, {})[library] = found
