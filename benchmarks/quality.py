@@ -414,7 +414,8 @@ def decide(pipe: Any, doc: Doc, arrays: Arrays) -> None:
     """Annotate a Doc as the pipe of which something was recorded would."""
     if isinstance(pipe, Parser):
         model = StepModel(StepLayers.of(pipe.model), arrays["vectors"].astype("float32"))
-        states = going = pipe.moves.init_batch([doc])
+        states = pipe.moves.init_batch([doc])
+        going = [state for state in states if not state.is_final()]
         while going:
             going = pipe.transition_states(going, model.predict(model.token_ids(going)))
         pipe.set_annotations([doc], states)

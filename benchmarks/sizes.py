@@ -8,8 +8,7 @@ Each row of RESULTS is one student, kept as it comes and never computed twice: a
 students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
 and of the gold data. A shape is chosen by its agreement: how much of what the teacher says the student says, too, on
 texts that no student saw: the last of TEXTS, or the first of those that --apart names. Its scores on DEV are kept to be
-printed. Scored is the last student of each,
-not the best, so that nothing is chosen on the data that it is scored on.
+printed. Scored is the last student of each, not the best, so that nothing is chosen on the data that it is scored on.
 """
 
 from itertools import islice, product

@@ -39,7 +39,7 @@ def _bfloat16_device() -> str | None:
 
     if isinstance(get_current_ops(), CupyOps):
         return "cuda" if torch.cuda.get_device_capability() >= FIRST_CAPABILITY else None
-    # Before PyTorch 2.12 a CPU does not say what it has.
+    # An older PyTorch does not say what a CPU has.
     found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "cpu" if any(found.get(name) for name in CPU_CAPABILITIES) else None
 
