@@ -11,6 +11,7 @@ import pytest
 import spacy
 import srsly
 import typer
+from spacy.tokens import DocBin
 from spacy.util import import_file
 from tiny_teacher import make_teacher, write_texts
 
@@ -105,6 +106,15 @@ def test_what_a_teacher_decides_follows_from_what_was_recorded(teacher, texts, m
         best = max(decided.cats, key=decided.cats.__getitem__)
         assert decided.cats[best] == 1.0
         assert best == max(teacher.get_pipe("textcat").labels, key=expected.cats.__getitem__)
+
+
+def test_what_is_scored_on_is_left_out_of_raw_text(teacher, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    quality = import_file("quality", QUALITY)
+    DocBin(docs=[teacher.make_doc("Anna ' s drum , again !")]).to_disk(tmp_path / "test.spacy")
+    srsly.write_jsonl(tmp_path / "raw.jsonl", [{"text": text} for text in ("Did he pay?", "anna's drum, again", "No.")])
+    found = quality.first_words(tmp_path / "raw.jsonl", 4, left_out=tmp_path / "test.spacy")
+    assert list(found) == ["Did he pay?", "No."]
 
 
 def test_sizes_are_drawn_and_trained_once(tmp_path):

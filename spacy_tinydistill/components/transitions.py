@@ -134,7 +134,8 @@ class TransitionsLesson(Lesson):
             if are_led.any():
                 scores[are_led] = self._ask(teachers, {n_places: rows[are_led] for n_places, rows in here.items()})
             moved, states = states, self.student.transition_states(states, scores)
-            are_led = are_led[[not state.is_final() for state in moved]]
+            if self.teacher_share and len(states) < len(moved):
+                are_led = are_led[[not state.is_final() for state in moved]]
         return {n_places: numpy.concatenate(arrays) for n_places, arrays in ids.items()}
 
     def _ask(self, teachers: Sequence[StepModel], ids: dict[int, numpy.ndarray]) -> Any:
