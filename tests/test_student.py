@@ -159,6 +159,9 @@ def test_a_rule_alone_needs_no_encoder(name: str, teacher: Language) -> None:
 
 def test_settings_beside_the_model_are_the_teachers(teacher: Language) -> None:
     config = student_config(teacher)
+    assert config["nlp"]["tokenizer"] == teacher.config["nlp"]["tokenizer"]
+    # But for what is a matter of speed, and so of the model.
+    assert (config["nlp"]["batch_size"], teacher.config["nlp"]["batch_size"]) == (64, 1000)
     assert config["components"]["spancat_singlelabel"]["spans_key"] == "single"
     assert (
         config["components"]["spancat_singlelabel"]["suggester"]

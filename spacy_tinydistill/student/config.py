@@ -50,6 +50,10 @@ SIZES = {
     ),
 }
 
+# Docs that `nlp.pipe` lets through at once. More help short texts little, and make arrays of long ones that outgrow the
+# caches: docs/benchmarks.md.
+BATCH_SIZE = 64
+
 # The updates, and those between evaluations, of a first student, for which nobody wrote a config: minutes, not an hour.
 FIRST_UPDATES = 600
 FIRST_EVALUATIONS = 100
@@ -175,7 +179,7 @@ def student_config(
     components, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = copy_config(teacher.config["nlp"])
-    nlp.update(pipeline=list(components), disabled=[])
+    nlp.update(pipeline=list(components), disabled=[], batch_size=BATCH_SIZE)
     config = Config(spacy.blank(teacher.meta["lang"]).config).merge(run)
     config["corpora"] = run["corpora"]
     config["nlp"] = nlp
