@@ -97,13 +97,14 @@ class NumbersLesson(Lesson):
     """`Numbers` at work."""
 
     def __init__(self, student: Any) -> None:
-        self.model = student.model
+        self.student = student
 
     def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
         """Learn the batch's numbers."""
-        set_dropout_rate(self.model, dropout)
-        numbers, backprop = self.model.begin_update(docs)
-        teacher = self.model.ops.asarray2f(numpy.stack([arrays["number"] for arrays in targets]))
+        model = self.student.model
+        set_dropout_rate(model, dropout)
+        numbers, backprop = model.begin_update(docs)
+        teacher = model.ops.asarray2f(numpy.stack([arrays["number"] for arrays in targets]))
         gradient, loss = squared_error(numbers, teacher)
         backprop(gradient)
         return loss

@@ -50,15 +50,15 @@ MESSAGES: dict[str, str] = {
     "TD105": "{path}, line {line} is no JSON: {reason}. Correct the line, or set skip_bad_lines = true in the corpus's "
     "block to leave such lines out.",
     "TD106": "{path}, line {line} has no text: {found}. Expected a string in {column!r}. Correct the line, name "
-    "another column with --corpora.distill.column, or set skip_bad_lines = true in the corpus's block to leave such "
-    "lines out.",
+    "another column with --corpora.distill.column (init distill-vectors: --column), or set skip_bad_lines = true in "
+    "the corpus's block to leave such lines out.",
     "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
     "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it. "
     "Text in another encoding has to be converted, as by `iconv -f LATIN1 -t UTF-8`.",
     "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
     "{expected}, or a dev corpus with --paths.dev.",
     "TD110": "{path} has no column {column!r}; its first line names {found}. Name the column that holds the text with "
-    "--corpora.distill.column.",
+    "--corpora.distill.column (init distill-vectors: --column).",
     "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
     "head, an entity, a category or anything else. Expected gold annotations, as `spacy convert` writes them; text "
     "alone belongs in [paths] distill.",
@@ -71,7 +71,7 @@ MESSAGES: dict[str, str] = {
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
     "TD202": "The teacher {name!r} needs something that is not installed or not compatible: {reason} For a teacher on "
-    'a transformer: pip install "spacy-tinydistill[transformers]".',
+    'a transformer: pip install "spacy-tinydistill[transformers]", or spacy-curated-transformers for one on that.',
     "TD203": "The student's pipe {pipe!r} lacks {count} of the teacher's labels: {labels}. Take the labels out of "
     "[initialize.components.{pipe}] so that they come from the teacher, or add those that are missing.",
     "TD204": "Teacher and student tokenize differently: {text!r} is {teacher} for the teacher {name!r} and {student} "

@@ -266,6 +266,20 @@ def test_code_is_imported_before_the_teacher_is_loaded(tmp_path: Path) -> None:
         spacy_cli(*command, "--code", code)
 
 
+def test_word_vectors_from_a_csv_file_whose_column_has_another_name(tmp_path: Path) -> None:
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("tok2vec")
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "teacher")
+    texts = tmp_path / "texts.csv"
+    texts.write_text("sentence,text\n" + "\n".join(f"{text},unlike" for text in TEXTS))
+    options = ["init", "distill-vectors", tmp_path / "teacher", texts, tmp_path / "vectors", "--width", "8"]
+    spacy_cli(*options, "--column", "sentence")
+    vocab = spacy.load(tmp_path / "vectors").vocab
+    assert vocab.has_vector(TEXTS[0].split()[0])
+    assert not vocab.has_vector("unlike")
+
+
 def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     config = load_config(config_path, interpolate=False)
     teacher = spacy.load(teacher_path)

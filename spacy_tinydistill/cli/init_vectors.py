@@ -21,6 +21,7 @@ def init_distill_vectors_cli(
     contexts: int = Opt(
         0, "--contexts", "-x", min=0, help="Words of the text to average over; 0 to read each word alone"
     ),
+    column: str = Opt("text", "--column", help="Where the text is, in JSONL and CSV"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite vectors that are there"),
@@ -37,9 +38,8 @@ def init_distill_vectors_cli(
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)
         use_device(gpu_id)
-        nlp = distill_vectors(
-            load_teacher(teacher), read_texts(texts), width=width, limit=limit, prune=prune, contexts=contexts
-        )
+        found = read_texts(texts, column=column)
+        nlp = distill_vectors(load_teacher(teacher), found, width=width, limit=limit, prune=prune, contexts=contexts)
         nlp.to_disk(output_path)
     rows, width = nlp.vocab.vectors.shape
     msg.good(f"Wrote {rows} vectors, {width} wide", output_path)
