@@ -347,7 +347,8 @@ def train(student: Student, material: Material) -> Path:
     output = folder_of(student)
     config = write_config(student, material, output.with_suffix(".cfg"))
     if student.way not in ("gold", "hard"):
-        call("distill", "-", config, "--targets", material.store, "--output", output, "--force")
+        # Named, so that a teacher that was trained anew is not mistaken for the one that was recorded.
+        call("distill", material.teacher, config, "--targets", material.store, "--output", output, "--force")
     else:
         gold_only = output.with_suffix(".gold.cfg")
         subprocess.run([sys.executable, "scripts/gold_only.py", config, gold_only], check=True)
@@ -444,11 +445,14 @@ def gather(folder: Path, files: list[Path]) -> None:
 
 
 def first_words(raw_text: Path, words: int, left_out: Path) -> Iterator[str]:
-    """Yield the first texts that have so many words together, without those of a DocBin; there must be as many.
+    """Yield the first texts that have so many words together, without those and sentences of a DocBin; as many must be.
 
     What students are scored on is not for them to learn on, even without its gold annotations.
     """
-    seen = {as_letters(doc.text) for doc in DocBin().from_disk(left_out).get_docs(Vocab())}
+    seen: set[str] = set()
+    for doc in DocBin().from_disk(left_out).get_docs(Vocab()):
+        sentences = doc.sents if doc.has_annotation("SENT_START") else ()
+        seen |= {as_letters(text) for text in (doc.text, *(sentence.text for sentence in sentences))}
     for text in read_texts(raw_text):
         if words <= 0:
             return

@@ -6,9 +6,10 @@
 
 Each row of RESULTS is one student, kept as it comes and never computed twice: a run that was stopped goes on with the
 students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
-and of the gold data. A shape is chosen by its agreement: how much of what the teacher says the student says, too, on
-texts that no student saw: the last of TEXTS, or the first of those that --apart names. Its scores on DEV are kept to be
-printed. Scored is the last student of each, not the best, so that nothing is chosen on the data that it is scored on.
+and of the gold data, those of the first run: for others, move RESULTS and WORK away. A shape is chosen by its
+agreement: how much of what the teacher says the student says, too, on texts that no student saw: the last of TEXTS, or
+the first of those that --apart names. Its scores on DEV are kept to be printed. Scored is the last student of each, not
+the best, so that nothing is chosen on the data that it is scored on.
 """
 
 from itertools import islice, product
@@ -86,7 +87,10 @@ def run(
     gold_share: Annotated[float, typer.Option(help="Of all words learned on")] = 0.0,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
-    known = {(row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS)}
+    material = {"gold_share": gold_share, "texts_per_doc": texts_per_doc}
+    known = {
+        (row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS) if row.items() >= material.items()
+    }
     settings = {
         "paths.distill": str(WORK / "texts.jsonl"),
         "paths.gold": str(gold),
@@ -102,9 +106,9 @@ def run(
         config = write_config(teacher, name, settings | {"system.seed": seed})
         record(teacher, texts, apart, config)
         output = folder_of(name, updates, seed)
-        call("distill", "-", config, "--targets", WORK / "store", "--output", output, "--force")
+        call("distill", teacher, config, "--targets", WORK / "store", "--output", output, "--force")
         student = output / "model-last"
-        row = {"shape": name, "updates": updates, "seed": seed, "bytes": bytes_on_disk(student)}
+        row = {"shape": name, "updates": updates, "seed": seed, **material, "bytes": bytes_on_disk(student)}
         row["parameters"] = count_parameters(spacy.load(student))
         row["agreement"] = score(student, WORK / "apart.spacy", output / "agreement.json")
         row["scores"] = score(student, dev, output / "scores.json")

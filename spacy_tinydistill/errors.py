@@ -55,8 +55,8 @@ MESSAGES: dict[str, str] = {
     "TD107": "{path} holds no text: it is empty or all white space. Expected at least one text.",
     "TD108": "{path} cannot be read: {reason}. Expected UTF-8 text, JSONL, or a DocBin as `spacy convert` writes it. "
     "Text in another encoding has to be converted, as by `iconv -f LATIN1 -t UTF-8`.",
-    "TD109": "Only {found} texts with tokens were found, and one has to be held out to score on. Give at least "
-    "{expected}, or a dev corpus with --paths.dev.",
+    "TD109": "Only {found} different texts with tokens were found, and one has to be held out to score on. Give at "
+    "least {expected}, or a dev corpus with --paths.dev.",
     "TD110": "{path} has no column {column!r}; its first line names {found}. Name the column that holds the text with "
     "--corpora.distill.column (init distill-vectors: --column).",
     "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
@@ -67,6 +67,9 @@ MESSAGES: dict[str, str] = {
     "TD113": "The model {model!r} has no masked-LM head, or its tokenizer no mask, so it proposes no words. Name one "
     "with a head, such as bert-base-uncased, or use spacy-tinydistill.NeighbourAugmenter.v1.",
     "TD114": "Text {number} is no string but of the type {found}. Expected strings, or a path.",
+    "TD115": "The pipe {pipe!r} cannot learn the gold categories of {text!r}: {cats}. Expected 1 or 0 for each, and of "
+    "a textcat, whose categories exclude each other, one 1 at most. Leave out what nobody knows; several at once are "
+    "for a textcat_multilabel.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
@@ -129,6 +132,11 @@ MESSAGES: dict[str, str] = {
     "TD227": "The teacher has no pieces to mix with the student's: it has {pipes}. Expected a transformer of "
     "spacy-transformers whose tokenizer is a fast WordPiece, such as BERT's. Leave "
     "spacy-tinydistill.MixedVocabulary.v1 out of [initialize.after_init], or name another teacher there.",
+    "TD228": "The gold annotations have {count} labels that the student's pipe {pipe!r} lacks, since its teacher does: "
+    "{labels}. Write them as the teacher has them, or list all labels that the student is to know in "
+    "[initialize.components.{pipe}] labels.",
+    "TD229": "The student's encoder {encoder!r} is frozen, and {pipes}, which learn from its vectors, would not see "
+    "them. Put it into [training] annotating_components as well.",
     "TD236": "Layer {layer} of the teacher's encoder cannot be recorded: it holds {found} for a token of {text!r}. "
     "Expected numbers that half precision has room for, up to 65,504. Name other layers: the last one is normalized "
     "where those below it, as in GPT-2, are not.",

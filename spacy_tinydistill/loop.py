@@ -5,7 +5,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from timeit import default_timer as timer
@@ -186,6 +186,11 @@ def distill_while_improving(
     if settings.max_steps and progress.step >= settings.max_steps:
         return  # A finished run was resumed
     frozen = training["frozen_components"]
+    learning = [
+        (name, pipe)
+        for name, pipe in pipes_of(student)
+        if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model)
+    ]
     halvings = 0
     start_time = timer() - progress.seconds
     batches = create_batches(corpus, settings, training["seed"])
@@ -204,14 +209,15 @@ def distill_while_improving(
             training["before_update"](student, {"step": progress.step, "epoch": progress.epoch})
         # What one batch found too large is too large for those that follow.
         halvings = _Update(student, lessons, settings, training, progress).learn(batch, halvings)
-        for name, pipe in pipes_of(student):
-            if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model):
-                pipe.finish_update(optimizer)
+        for _, pipe in learning:
+            pipe.finish_update(optimizer)
         for lesson in lessons.values():
             if lesson.model is not None:
                 lesson.model.finish_update(optimizer)
         optimizer.step_schedules()
-        score, other_scores, is_best, losses = None, None, None, progress.losses
+        # spaCy's loggers ask for the loss of each pipe, of which there may have been nothing to learn.
+        losses = dict.fromkeys((name for name, _ in learning), 0.0) | progress.losses
+        score, other_scores, is_best = None, None, None
         if progress.step % training["eval_frequency"] == 0 or is_last:
             _check_weights(student, progress)
             with ExitStack() as stack:
@@ -388,6 +394,9 @@ class _Update:
         self, batch: list[Taught], names: frozenset[str], learn: Callable[[str, Any, list[Taught]], float]
     ) -> None:
         """Let encoders hand out their vectors, the pipes learn, and their gradients flow back into the encoders."""
+        if self.annotating:
+            # Gold is read once, and what the student writes to a Doc now is not to be there when it learns it again.
+            batch = [replace(taught, example=_unannotated(taught.example)) for taught in batch]
         examples = [taught.example for taught in batch]
         streams, taught_encoders = [], []
         for name, pipe in pipes_of(self.student):
@@ -443,10 +452,15 @@ class _GradientStream:
     def finish(self) -> None:
         """Answer, with no gradient, for the last listener if it did not; leave the listeners as they were."""
         for listener in self.listeners:
-            del listener.verify_inputs
+            # It may listen to two encoders, where its upstream is "*".
+            listener.__dict__.pop("verify_inputs", None)
         last = len(self.listeners) - 1
         if self.answered and last not in self.answered:
             self.listeners[last]._backprop([])
+
+
+def _unannotated(example: Example) -> Example:
+    return Example(example.predicted.copy(), example.reference)
 
 
 def _split(batch: list[Taught], n_parts: int, halvings: int) -> list[list[Taught]]:

@@ -18,7 +18,14 @@ from .components.base import Lesson
 from .errors import DistillationError
 from .loop import Corpus, Evaluate, Taught
 from .run import LEARNED, Run, join_stores
-from .student.pipeline import initialize_student, needed_strings, start_lessons
+from .student.pipeline import (
+    check_categories,
+    check_frozen_encoders,
+    check_gold_labels,
+    initialize_student,
+    needed_strings,
+    start_lessons,
+)
 from .teacher.recorder import ask
 from .teacher.store import Store
 from .teacher.targets import Record, Role, Targets
@@ -40,10 +47,15 @@ def start_student(run: Run, store: Store | None = None) -> tuple[dict[str, Lesso
         The student's lessons and the strings that it will need.
 
     Raises:
-        DistillationError: TD203, it lacks one of the teacher's labels; TD210, spaCy refuses its config.
+        DistillationError: TD203, it lacks one of the teacher's labels; TD210, spaCy refuses its config; TD115 or TD228,
+            it cannot learn what gold says; TD229, it is to learn from an encoder that is not run.
     """
     examples = list(_annotated_examples(store, run)) if store else run.corpora.sample[:INITIALIZE_SAMPLE]
+    gold = run.corpora.gold if run.settings.gold_weight else []
+    check_categories(run.student, run.plan, gold)
     initialize_student(run.student, run.profile, run.plan, examples)
+    check_frozen_encoders(run.student, run.plan)
+    check_gold_labels(run.student, run.plan, gold)
     strings = needed_strings(run.config, run.profile, run.plan, examples)
     return start_lessons(run.student, run.lessons, run.plan), strings
 
@@ -79,8 +91,12 @@ def make_corpus(store: Store, run: Run) -> Corpus:
     """Make what a student learns from: the texts, what the teacher said of them, and gold annotations.
 
     Raises:
-        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded.
+        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded; TD109, all
+            texts are the same, so that nothing is left to learn, or nothing to score on.
     """
+    needed = [LEARNED] if run.corpora.dev else [LEARNED, (Role.HELD_OUT,)]
+    if not run.streams and not all(store.manifest.count(*roles) for roles in needed):
+        raise DistillationError("TD109", found=1, expected=2)
     return partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
 
 
@@ -159,13 +175,12 @@ def _match_gold(store: Store, run: Run) -> dict[int, Example]:
     """See that the gold annotations are of Docs that were recorded; return those to learn on, by their index."""
     gold = dict(enumerate(run.corpora.gold))
     found = {item.index: item for item in store.read(Role.GOLD)} if gold else {}
+    words = {i: [token.text for token in example.predicted] for i, example in gold.items()}
     # Those that are missing were held out, or there was no gold when the teacher was asked.
-    expected = len(gold) - (store.manifest.count(Role.HELD_OUT) if not store.manifest.count(Role.TEXT) else 0)
-    if len(found) != expected:
+    held_out = {tuple(item.words) for item in store.read(Role.HELD_OUT)} if len(found) < len(gold) else set()
+    is_missing = any(i not in found and tuple(words[i]) not in held_out for i in gold)
+    if is_missing or any(words.get(i) != item.words for i, item in found.items()):
         raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
-    for i, item in found.items():
-        if i not in gold or item.words != [token.text for token in gold[i].predicted]:
-            raise DistillationError("TD614", path=store.path, found=len(found), expected=len(gold))
     return {i: gold[i] for i in found}
 
 

@@ -7,6 +7,7 @@ from timeit import default_timer as timer
 from typing import Any, TypeVar
 
 from spacy.language import Language
+from spacy.training import Example
 
 from .components.base import Lesson
 from .device import use_device
@@ -25,6 +26,9 @@ from .run import (
 )
 from .schemas import read_distillation_config, shares_of
 from .student.pipeline import (
+    check_categories,
+    check_frozen_encoders,
+    check_gold_labels,
     check_tokenizers,
     describe_lessons,
     initialize_student,
@@ -121,10 +125,12 @@ def _check_each(
     if training is None:
         return checks
     readers = look_at("[corpora]", lambda: resolve_readers(student.config, settings, training)) or {}
-    texts = []
+    texts: list[Example] = []
+    gold: list[Example] = []
     for key, reader in readers.items():
         examples = look_at(CORPORA[key], lambda reader=reader: list(reader(student))) or []  # type: ignore[misc]
         texts += [] if key == "dev" else examples[:SAMPLE]
+        gold = examples if key == "gold" and settings.gold_weight else gold
     for one in profiles if texts else ():
         look_at("Tokenizers", lambda one=one: check_tokenizers(student, one, [eg.predicted for eg in texts]))  # type: ignore[misc]
     headers = [
@@ -136,8 +142,13 @@ def _check_each(
         headers = [ensemble.header] if ensemble else []
     if texts and plans and headers:
         plan, lessons = plans[0], headers[0].lessons
+        look_at("Gold categories", lambda: check_categories(student, plan, gold))
         look_at("Labels", lambda: initialize_student(student, profile, plan, texts[:INITIALIZE_SAMPLE]))
-        for name in plan if checks[-1].error is None else ():
+        is_initialized = checks[-1].error is None
+        if is_initialized:
+            look_at("Frozen encoders", lambda: check_frozen_encoders(student, plan))
+            look_at("Gold labels", lambda: check_gold_labels(student, plan, gold))
+        for name in plan if is_initialized else ():
             only = {name: plan[name]}
             look_at(f"Labels of {name}", lambda only=only: start_lessons(student, lessons, only))  # type: ignore[misc]
     return checks

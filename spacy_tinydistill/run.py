@@ -257,14 +257,20 @@ def list_records(run: Run) -> Iterator[Record]:
     if run.streams:
         return
     held_out = None if run.corpora.dev else Role.TEXT if run.corpora.n_texts else Role.GOLD
+    # Of texts that are the same, all are held out or none, and of those that are nothing is learned from gold either: a
+    # student is not scored on what it has learned.
+    is_apart: dict[int, bool] = {}
     for role, examples in (
         (Role.TEXT, run.corpora.readers["distill"](run.student)),
         (Role.GOLD, run.corpora.gold),
     ):
         docs = (example.predicted for example in examples if len(example.predicted))
         for i, doc in enumerate(docs):
-            is_held_out = role is held_out and _is_held_out(i, run.settings.hold_out)
-            yield Record.from_doc(doc, Role.HELD_OUT if is_held_out else role, i)
+            if role is held_out:
+                is_held_out = is_apart.setdefault(hash(doc.text), _is_held_out(i, run.settings.hold_out))
+                yield Record.from_doc(doc, Role.HELD_OUT if is_held_out else role, i)
+            elif not is_apart.get(hash(doc.text)):
+                yield Record.from_doc(doc, role, i)
 
 
 def _is_held_out(i: int, share: float) -> bool:

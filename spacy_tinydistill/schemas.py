@@ -62,7 +62,8 @@ class DistillationConfig(BaseModel):
         gt=0.0,
         lt=1.0,
         title="Share of the corpus to score on where there is no dev corpus",
-        description="These texts are not learned on; the student's score is its agreement with the teacher there.",
+        description="These texts, however often they occur, are not learned on; the student's score is its agreement "
+        "with the teacher there.",
     )
     dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate", description="Of the student's layers.")
     max_epochs: int = Field(

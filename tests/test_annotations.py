@@ -13,7 +13,14 @@ from spacy.training import Example
 from tiny_teacher import LANGUAGE, NAMES, PLACES, TEXTS, VERBS, annotate_gold, make_teacher
 
 from spacy_tinydistill import distill
-from spacy_tinydistill.components.annotations import Annotations, harden, leave_to_gold, read_annotated, speaks_of
+from spacy_tinydistill.components.annotations import (
+    Annotations,
+    decide,
+    harden,
+    leave_to_gold,
+    read_annotated,
+    speaks_of,
+)
 from spacy_tinydistill.student.config import student_config
 
 WORDS = ["Ann", "sings", "in", "Rome"]
@@ -136,6 +143,29 @@ def test_a_pipe_of_ones_own_learns_both(nlp):
 def test_no_category_is_not_the_first_one():
     assert harden({"A": 0.0, "B": 0.0}, exclusive=True) == {"A": 0.0, "B": 0.0}
     assert harden({"A": 0.1, "B": 0.3}, exclusive=True) == {"A": 0.0, "B": 1.0}
+
+
+def test_categories_of_another_component_are_not_a_classifiers(nlp):
+    machine = Doc(nlp.vocab, words=WORDS)
+    machine.cats = {"OTHER": 1.0, "GLAD": 0.2, "SAD": 0.7}
+    (arrays,) = Annotations().record(None, [machine])
+    assert read_annotated(arrays, nlp.get_pipe("textcat")).cats == {"GLAD": 0.0, "SAD": 1.0}
+
+
+def test_what_a_pipeline_decides(nlp):
+    """Of one whose categories exclude each other the best, of others those above the threshold."""
+    first = spacy.blank(LANGUAGE)
+    several: Any = first.add_pipe("textcat_multilabel", config={"threshold": 0.3})
+    several.add_label("LOUD")
+    one: Any = first.add_pipe("textcat")
+    for label in ("GLAD", "SAD"):
+        one.add_label(label)
+    assert decide(first, {"LOUD": 0.4, "GLAD": 0.3, "SAD": 0.2, "RULE": 0.6}) == {
+        "LOUD": 1.0, "GLAD": 1.0, "SAD": 0.0, "RULE": 1.0,
+    }  # fmt: skip
+    # A component behind may have replaced all categories.
+    assert decide(first, {"RULE": 0.1}) == {"RULE": 0.0}
+    assert decide(first, {}) == {}
 
 
 # In a run

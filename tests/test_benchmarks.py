@@ -125,6 +125,8 @@ def test_sizes_are_drawn_and_trained_once(tmp_path):
             "shape": shape,
             "updates": 10,
             "seed": 0,
+            "gold_share": 0.0,
+            "texts_per_doc": 1,
             "bytes": size,
             "parameters": size // 4,
             "agreement": {"token_acc": 1.0, "dep_las": agreement},

@@ -335,8 +335,7 @@ def test_words_are_counted_as_they_are_recorded(
     with_texts: bool, with_dev: bool, teacher_path: Path, config_path: Path, tmp_path: Path
 ) -> None:
     overrides: dict[str, Any] = {"paths.gold": str(write_gold(tmp_path / "gold.spacy", TEXTS[:20]))}
-    if not with_texts:
-        overrides["paths.distill"] = None
+    overrides["paths.distill"] = str(write_texts(tmp_path / "texts.txt", TEXTS[20:])) if with_texts else None
     if with_dev:
         overrides["paths.dev"] = str(write_gold(tmp_path / "dev.spacy", TEXTS[:5]))
     ready = preflight.check(teacher_path, config_path, overrides={**overrides, "distillation.hold_out": 0.25})

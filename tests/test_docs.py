@@ -42,7 +42,7 @@ EXCEPTIONS = {
     "README.md": [
         "make distill   # MiniLM learns to classify questions (TREC), then teaches a tiny student; the wheel is in "
         "packages/",
-        "python -m spacy project run distill-syntax     # tagger, morphologizer and parser, on UD English EWT",
+        "source .venv/bin/activate",
         'pip install "spacy-tinydistill[transformers]" build',
     ],
     "CONTRIBUTING.md": [

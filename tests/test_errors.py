@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin, Span
 from spacy.util import registry
 from thinc.api import Config
-from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
+from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner, Result
 
 import spacy_tinydistill
@@ -495,6 +495,43 @@ def missing_entity(world: World) -> None:
     )
     reader = {"@readers": "spacy.read_labels.v1", "path": str(world.folder / "ner.json"), "require": True}
     world.config["initialize"]["components"]["ner"] = {"labels": reader}
+
+
+def write_corrected(world: World, correct: Callable[[Doc], None]) -> None:
+    """Have gold annotations of which the last is a person's own."""
+    nlp = spacy.blank(LANGUAGE)
+    docs = [annotate_gold(nlp, text).reference for text in TEXTS]
+    correct(docs[-1])
+    DocBin(docs=docs).to_disk(world.folder / "gold.spacy")
+    world.args = ["--paths.gold", str(world.folder / "gold.spacy")]
+
+
+@mistake("TD228", "'tagger'", "1 labels", "['SHOUT']", "[initialize.components.tagger]")
+def gold_with_a_tag_of_its_own(world: World) -> None:
+    def correct(doc: Doc) -> None:
+        doc[0].tag_ = "SHOUT"
+
+    write_corrected(world, correct)
+
+
+@mistake("TD228", "'ner'", "['SHIP']")
+def gold_with_an_entity_of_its_own(world: World) -> None:
+    write_corrected(world, lambda doc: doc.set_ents([Span(doc, 0, 1, label="SHIP")]))
+
+
+@mistake("TD115", "'textcat'", "'GLAD': 0.7", TEXTS[-1])
+def gold_that_is_not_sure(world: World) -> None:
+    write_corrected(world, lambda doc: doc.cats.update(GLAD=0.7))
+
+
+@mistake("TD115", "'textcat'", "'GLAD': 1.0", "'SAD': 1.0", "textcat_multilabel")
+def gold_that_is_both(world: World) -> None:
+    write_corrected(world, lambda doc: doc.cats.update(GLAD=1.0, SAD=1.0))
+
+
+@mistake("TD229", "'tok2vec'", "tagger, ner, textcat", "annotating_components")
+def frozen_encoder_that_does_not_run(world: World) -> None:
+    world.config["training"]["frozen_components"] = ["tok2vec"]
 
 
 @mistake("TD204", "'Ann sings.'", "['sings', '.']", "['sings.']")

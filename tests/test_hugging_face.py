@@ -10,6 +10,7 @@ import spacy
 import srsly
 from conftest import distil_quickly
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.util import import_file
 from test_docs import ROOT
 from thinc.api import Config
@@ -21,7 +22,7 @@ from spacy_tinydistill.components.text_scores import TextScores  # noqa: E402
 from spacy_tinydistill.report.size import count_parameters  # noqa: E402
 from spacy_tinydistill.student.config import student_config, unmirrored_pipes  # noqa: E402
 from spacy_tinydistill.teacher.profile import fingerprint, profile_teacher  # noqa: E402
-from spacy_tinydistill.teacher.recorder import ask  # noqa: E402
+from spacy_tinydistill.teacher.recorder import annotate, ask  # noqa: E402
 from spacy_tinydistill.teacher.store import Store  # noqa: E402
 from spacy_tinydistill.teacher.targets import Record, Role  # noqa: E402
 from spacy_tinydistill.teacher.wrapped import list_labels  # noqa: E402
@@ -122,6 +123,15 @@ def test_a_text_on_which_it_fails_is_not_learned(teacher, monkeypatch):
     with pytest.warns(UserWarning, match="skipping annotation"):
         said = list(ask(teacher, records, {"textcat": ("moods", TextScores(temperature=1.0))}))
     assert ["textcat" in targets for targets in said] == ["Bob" not in text for text in example.TEXTS]
+
+
+def test_texts_held_out_have_what_it_decides(teacher):
+    """spaCy's scorers would take each of its probabilities, which are all above 0, for a yes."""
+    docs = [teacher.make_doc(text) for text in example.TEXTS]
+    for data, text in zip(annotate(teacher, docs, hard=True), example.TEXTS, strict=True):
+        cats, soft = Doc(teacher.vocab).from_bytes(data).cats, teacher(text).cats
+        assert sorted(cats.values()) == [0.0, 1.0]
+        assert cats[max(soft, key=soft.get)] == 1.0
 
 
 def test_the_example(tmp_path):

@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly, make_config
+from conftest import distil_quickly, initialized_student, make_config
 from generator import make_docs
+from spacy.pipeline import Tagger
 from spacy.tokens import DocBin
-from spacy.util import registry
+from spacy.training import Example
+from spacy.util import copy_config, registry
 from thinc.api import Config, Model
 from tiny_teacher import make_teacher, write_texts
 
@@ -27,9 +31,12 @@ from spacy_tinydistill.components.token_labels import TokenLabels, TokenLabelsLe
 from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
+from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Progress, Taught, distill_while_improving
+from spacy_tinydistill.run import resolve_training
+from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.teacher import store as store_module
 from spacy_tinydistill.teacher.store import HEADER, Store, read_manifest
+from spacy_tinydistill.teacher.targets import Role
 
 
 class Killed(Exception):
@@ -467,6 +474,81 @@ def test_annotating_components(teacher, texts, tmp_path, monkeypatch, annotating
     distil_quickly(teacher, texts[:20], tmp_path, config, steps=2)
     assert seen
     assert set(seen) == {bool(annotating)}
+
+
+def test_a_text_is_learned_or_held_out_however_often_it_occurs(teacher, texts, tmp_path):
+    """Also where there is gold of it: the first text is held out."""
+    DocBin(docs=[teacher(text) for text in texts[:2]]).to_disk(tmp_path / "gold.spacy")
+    config = make_config(teacher, ["tagger"])
+    config["paths"]["gold"] = str(tmp_path / "gold.spacy")
+    distil_quickly(teacher, texts[:25] * 3, tmp_path / "student", config, steps=1)
+    roles: dict[tuple[str, ...], set[Role]] = {}
+    for item in Store(tmp_path / "student" / "targets").read(*Role):
+        roles.setdefault(tuple(item.words), set()).add(item.role)
+    counts = Counter(frozenset(found) for found in roles.values())
+    assert counts == {
+        frozenset({Role.HELD_OUT}): 2,
+        frozenset({Role.TEXT}): 22,
+        frozenset({Role.TEXT, Role.GOLD}): 1,
+    }
+
+
+def test_one_text_again_and_again(teacher, texts, tmp_path):
+    with pytest.raises(DistillationError) as caught:
+        distil_quickly(teacher, texts[:1] * 10, tmp_path, make_config(teacher, ["tagger"]), steps=1)
+    assert caught.value.code == "TD109"
+
+
+def test_what_a_student_annotates_is_gone_when_it_learns_the_text_again(teacher, texts, tmp_path, monkeypatch):
+    """Gold Docs are the same in each epoch; what an untrained student wrote to them would otherwise stay."""
+    seen = []
+    update = Tagger.update
+
+    def watch(self, examples, **settings):
+        seen.extend(example.predicted.has_annotation("TAG") for example in examples)
+        return update(self, examples, **settings)
+
+    monkeypatch.setattr(Tagger, "update", watch)
+    docs = make_docs(teacher.vocab, 5, seed=0)
+    for doc in docs:
+        doc.cats = {}
+    DocBin(docs=docs).to_disk(tmp_path / "gold.spacy")
+    config = make_config(teacher, ["tagger", "textcat"])
+    config["paths"]["gold"] = str(tmp_path / "gold.spacy")
+    config["training"]["annotating_components"] = ["tagger"]
+    distil_quickly(teacher, texts[5:10], tmp_path / "student", config, steps=6)
+    assert len(seen) > 5
+    assert not any(seen)
+
+
+def test_each_pipe_has_a_loss_to_be_logged(teacher, texts, tmp_path):
+    """Also one of which there was nothing to learn since the last evaluation."""
+    student = initialized_student(teacher, ["tagger", "textcat"])
+    settings = read_distillation_config(student.config.interpolate())
+    lessons = {"textcat": Mock(model=None, update=Mock(return_value=1.0))}
+    taught = Taught(Example(student.make_doc(texts[0]), student.make_doc(texts[0])), {"textcat": {}}, has_gold=False)
+    steps = distill_while_improving(
+        student,
+        lessons,
+        lambda numbers: [taught],
+        lambda: (0.0, {}),
+        settings=settings.model_copy(update={"max_steps": 1}),
+        training=resolve_training(student.config, settings, -1),
+        progress=Progress(),
+    )
+    logged = [info["losses"] for _, info, _ in steps]
+    assert [set(losses) for losses in logged] == [{"tok2vec", "tagger", "textcat"}] * 2
+    assert logged[0]["tagger"] == 0.0
+
+
+def test_a_listener_to_two_encoders(teacher, texts, tmp_path):
+    """As spaCy's own configs have it: upstream is "*"."""
+    config = make_config(teacher, ["tagger"])
+    config["components"]["other"] = copy_config(config["components"]["tok2vec"])
+    config["nlp"]["pipeline"].insert(0, "other")
+    config["components"]["tagger"]["model"]["tok2vec"]["upstream"] = "*"
+    student = distil_quickly(teacher, texts[:20], tmp_path, config, steps=3)
+    assert student(texts[0])[0].tag_
 
 
 def test_nothing_to_resume(teacher, texts, tmp_path):

@@ -96,12 +96,18 @@ def _has_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-@given(items=st.lists(records(), min_size=1, max_size=6), shard_words=st.integers(1, 20))
+# Of 50 numbers all the lists that are a store's own have room.
+@given(
+    items=st.lists(records(), min_size=1, max_size=6),
+    shard_words=st.integers(1, 20),
+    list_values=st.sampled_from([50, store_module.LIST_VALUES]),
+)
 @settings(max_examples=60, deadline=None)
-def test_records_come_back_as_they_were(items, shard_words, tmp_path_factory):
+def test_records_come_back_as_they_were(items, shard_words, list_values, tmp_path_factory):
     path = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "SHARD_WORDS", shard_words)
+        patch.setattr(store_module, "LIST_VALUES", list_values)
         with StoreWriter(path, HEADER_OF_NOBODY) as writer:
             for number, shard in enumerate(cut_shards(items)):
                 writer.write(number, shard)
@@ -622,7 +628,10 @@ def test_a_student_that_the_store_does_not_fit(teacher, recorded, tmp_path):
 
 
 def test_gold_annotations_that_were_not_recorded(teacher, recorded, tmp_path):
-    DocBin(docs=make_docs(Vocab(), 5, seed=5)).to_disk(tmp_path / "gold.spacy")
+    docs = make_docs(Vocab(), 5, seed=5)
+    for doc in docs:
+        doc.cats = {}
+    DocBin(docs=docs).to_disk(tmp_path / "gold.spacy")
     assert learn(teacher, recorded, tmp_path / "out", **{"paths.gold": str(tmp_path / "gold.spacy")}) == "TD614"
 
 

@@ -1,6 +1,6 @@
 """Any component that writes to the Doc: its annotations are the lesson, as gold ones would be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy
@@ -20,8 +20,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..teacher.targets import Arrays, annotated_bytes, read_annotated_bytes
-from ..teacher.wrapped import has_answered
-from .base import Lesson, Reads, TeachingRule, is_encoder
+from ..teacher.wrapped import excludes, has_answered, is_text_classifier, list_labels
+from .base import Lesson, Reads, TeachingRule, is_encoder, pipes_of
 
 # What spaCy's pipes learn of tokens. The first kind that a pipe is of counts.
 TOKEN_ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -88,7 +88,9 @@ def read_annotated(arrays: Arrays, student: Any) -> Doc:
         # A component that found no entity says nothing; here that means there is none, not that none is known.
         doc.set_ents([], default="outside")
     if isinstance(student, TextCategorizer) and doc.cats:
-        doc.cats = harden(doc.cats, exclusive=_is_exclusive(student))
+        # Other components may have written categories of their own.
+        cats = {label: value for label, value in doc.cats.items() if label in student.labels or not student.labels}
+        doc.cats = harden(cats, exclusive=_is_exclusive(student)) if cats else {}
     return doc
 
 
@@ -112,6 +114,26 @@ def speaks_of(doc: Doc, pipe: Any) -> bool:
         return True
     attributes = _token_attributes(pipe)
     return not attributes or any(doc.has_annotation(attribute) for attribute in attributes)
+
+
+def unknown_labels(doc: Doc, pipe: Any) -> set[str]:
+    """Find the labels of a Doc that a pipe would have to learn and does not know.
+
+    Of all other pipes spaCy takes no notice of what they do not know.
+
+    Args:
+        doc: The Doc, with gold annotations.
+        pipe: A student's pipe, initialized.
+    """
+    found: Iterable[str] = ()
+    if isinstance(pipe, EntityRecognizer):
+        found = (ent.label_ for ent in doc.ents)
+    elif isinstance(pipe, SpanCategorizer):
+        found = (span.label_ for span in doc.spans.get(pipe.key, ()))
+    elif _token_attributes(pipe) == ("TAG",):
+        prefix = pipe.cfg["neg_prefix"]
+        found = (token.tag_ for token in doc if token.tag_ and not token.tag_.startswith(prefix))
+    return set(found) - set(pipe.labels)
 
 
 def leave_to_gold(arrays: Arrays, gold: Example, student: Any) -> Arrays:
@@ -173,12 +195,23 @@ def _to_array(doc: Doc) -> numpy.ndarray:
     return numpy.frombuffer(annotated_bytes(doc), dtype="uint8")
 
 
-def harden_all(nlp: Language, doc: Doc) -> None:
-    """Turn the label probabilities that a pipeline's text categorizers gave a Doc into decisions, in place."""
-    for _, pipe in nlp.pipeline:
-        if isinstance(pipe, TextCategorizer):
-            cats = {label: doc.cats[label] for label in pipe.labels}
-            doc.cats.update(harden(cats, exclusive=_is_exclusive(pipe)))
+def decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
+    """Turn the label probabilities that a pipeline's text classifiers gave a text into decisions, 1.0 or 0.0.
+
+    spaCy's scorers take any reference over 0 for a yes.
+
+    Args:
+        nlp: The pipeline. A category that is of none of its classifiers is true from 0.5 up.
+        cats: Probability by label, those of all classifiers together.
+    """
+    decided = harden(cats, exclusive=False)
+    for _, pipe in pipes_of(nlp):
+        of_pipe = {label: cats[label] for label in list_labels(pipe) if label in cats}
+        if isinstance(pipe, MultiLabel_TextCategorizer):
+            decided |= {label: float(score >= pipe.cfg["threshold"]) for label, score in of_pipe.items()}
+        elif of_pipe and (isinstance(pipe, TextCategorizer) or (is_text_classifier(pipe) and excludes(pipe))):
+            decided |= harden(of_pipe, exclusive=True)
+    return decided
 
 
 def harden(cats: dict[str, float], *, exclusive: bool) -> dict[str, float]:

@@ -14,6 +14,7 @@ from spacy.tokens import DocBin
 from spacy.util import is_package
 from spacy.vocab import Vocab
 
+from ..components.annotations import decide
 from ..corpus import read_texts
 from ..curve import CURVE_NAME, read_curve
 from ..device import use_device
@@ -25,7 +26,7 @@ from .disagreement import find_disagreements
 from .layers import Said, count_confusions, count_labels, list_layers, read_layers
 from .machine import describe_machine, installed_versions
 from .report import JSON_NAME, Report, find_tried
-from .scores import Side, annotate, decide, ratio, score_sides, share_scores
+from .scores import Side, annotate, ratio, score_sides, share_scores
 from .size import count_parameters
 from .speed import measure_speed
 

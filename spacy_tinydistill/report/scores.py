@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacy.language import Language
-from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.pipeline.functions import DocCleaner
 from spacy.scorer import Scorer
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from tqdm import tqdm
+
+from ..components.annotations import decide
 
 Scores = dict[str, Any]
 
@@ -125,21 +126,6 @@ def _said(nlp: Language, said: DocBin) -> Iterator[Doc]:
                 token.dep_ = "punct" if is_parsed else ""
                 token.set_morph(None)  # type: ignore[attr-defined]  # missing in spaCy's stubs
         yield doc
-
-
-def decide(nlp: Language, cats: dict[str, float]) -> dict[str, float]:
-    """Say 0 or 1 of every label: spaCy's scorers take any reference over 0 for a yes."""
-    decided = {label: float(score >= 0.5) for label, score in cats.items()}
-    for _, pipe in nlp.pipeline:
-        if isinstance(pipe, TextCategorizer):
-            scores = {label: cats[label] for label in pipe.labels if label in cats}
-            if isinstance(pipe, MultiLabel_TextCategorizer):
-                threshold = pipe.cfg["threshold"]
-                decided |= {label: float(score >= threshold) for label, score in scores.items()}
-            elif scores:
-                best = max(scores, key=lambda label: scores[label])
-                decided |= {label: float(label == best) for label in scores}
-    return decided
 
 
 def _weights(nlp: Language, names: list[str]) -> dict[str, float]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import srsly
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
+from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer, TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
-from ..components.annotations import Annotations
+from ..components.annotations import Annotations, unknown_labels
 from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
 from ..files import remove
@@ -210,6 +210,64 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         for number, name in enumerate(carried):
             pipe: Any = student.get_pipe(name)
             pipe.from_disk(write_files(teacher.pipes[name].files, Path(folder) / str(number)), exclude=["vocab"])
+
+
+def check_frozen_encoders(student: Language, plan: Plan) -> None:
+    """See that those who learn from a frozen encoder get to see its vectors.
+
+    Args:
+        student: The pipeline, initialized.
+        plan: From `plan_lessons`.
+
+    Raises:
+        DistillationError: TD229, they do not.
+    """
+    training = student.config["training"]
+    for encoder in {*training["frozen_components"]} - {*training["annotating_components"]}:
+        listening = getattr(student.get_pipe(encoder), "listening_components", ())
+        pipes = [name for name in listening if name in plan]
+        if pipes:
+            raise DistillationError("TD229", encoder=encoder, pipes=", ".join(pipes))
+
+
+def check_categories(student: Language, plan: Plan, gold: Iterable[Example]) -> None:
+    """See that gold categories are such as spaCy's classifiers learn.
+
+    Args:
+        student: The pipeline, initialized or not.
+        plan: From `plan_lessons`.
+        gold: What is to be learned.
+
+    Raises:
+        DistillationError: TD115, they are not.
+    """
+    classifiers = [(name, pipe) for name in plan if isinstance(pipe := student.get_pipe(name), TextCategorizer)]
+    for doc in (example.reference for example in gold):
+        for name, pipe in classifiers:
+            values = [*doc.cats.values()]
+            most = len(values) if isinstance(pipe, MultiLabel_TextCategorizer) else 1
+            if not {*values} <= {0, 1} or sum(values) > most:
+                raise DistillationError("TD115", pipe=name, text=doc.text[:60], cats=dict(doc.cats))
+
+
+def check_gold_labels(student: Language, plan: Plan, gold: Iterable[Example]) -> None:
+    """See that the pipes that are taught know the labels of gold annotations.
+
+    Args:
+        student: The pipeline, initialized.
+        plan: From `plan_lessons`.
+        gold: What is to be learned.
+
+    Raises:
+        DistillationError: TD228, one does not.
+    """
+    unknown: dict[str, set[str]] = {name: set() for name in plan}
+    for doc in (example.reference for example in gold):
+        for name, labels in unknown.items():
+            labels |= unknown_labels(doc, student.get_pipe(name))
+    for name, labels in unknown.items():
+        if labels:
+            raise DistillationError("TD228", pipe=name, count=len(labels), labels=sorted(labels)[:10])
 
 
 def describe_lessons(student: Language, teacher: Language, plan: Plan) -> dict[str, LessonPlan]:

@@ -14,7 +14,7 @@ from spacy.training.batchers import minibatch_by_words
 from spacy.util import minibatch
 from thinc.api import NumpyOps, get_current_ops
 
-from ..components.annotations import harden_all
+from ..components.annotations import decide
 from ..components.base import Reads, TeachingRule, is_encoder, pipes_of
 from ..device import fast_matrices
 from ..errors import DistillationError
@@ -165,7 +165,7 @@ def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[
         for doc in teacher.pipe(ask_about()):
             said += 1
             if hard:
-                harden_all(teacher, doc)
+                doc.cats = decide(teacher, doc.cats)
             has_all = all(has_answered(pipe, doc) for _, pipe in pipes_of(teacher))
             yield annotated_bytes(doc) if has_all else None
     if said != asked:

@@ -47,6 +47,9 @@ PENDING = "pending"
 # costs, and a recorder's memory, is little.
 SHARD_WORDS = 50_000
 
+# So many numbers an ordinary list column has room for, of all Docs of a shard together. Attention may need a large one.
+LIST_VALUES = 2**31 - 1
+
 # The columns of a shard, beside those of the targets.
 COLUMNS = {
     "role": pa.uint8(),
@@ -379,7 +382,7 @@ def _check_columns(batch: Any) -> None:
             raise ValueError(f"{name} has nulls")
     for name in set(batch.schema.names) - COLUMNS.keys():
         kind = batch[name].type
-        is_number = pa.types.is_list(kind) and (
+        is_number = (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
             pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)
         )
         if not is_number or batch[name].values.null_count or (name.endswith(".shape") and kind != SHAPE):
@@ -463,9 +466,11 @@ def to_arrow(records: Sequence[Record]) -> bytes:
 
 def _list_array(rows: Sequence[numpy.ndarray | None]) -> Any:
     present = [row.ravel() for row in rows if row is not None]
-    offsets = numpy.cumsum([0, *(0 if row is None else row.size for row in rows)], dtype="int32")
+    offsets = numpy.cumsum([0, *(0 if row is None else row.size for row in rows)])
     missing = pa.array([row is None for row in rows]) if len(present) < len(rows) else None
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(numpy.concatenate(present)), mask=missing)
+    is_large = offsets[-1] > LIST_VALUES
+    kind, size = (pa.LargeListArray, "int64") if is_large else (pa.ListArray, "int32")
+    return kind.from_arrays(pa.array(offsets.astype(size)), pa.array(numpy.concatenate(present)), mask=missing)
 
 
 def hash_tokens(records: Sequence[Record]) -> str:
