@@ -21,20 +21,29 @@ def main(
 ) -> None:
     """Put the READY teacher at OUTPUT/model-best, or train one from CONFIG with any --section.key value given."""
     best = output / "model-best"
-    if best.is_symlink():
-        best.unlink()
     if ready:
         try:
             folder = find_pipeline(ready).resolve()
         except DistillationError as error:
             msg.fail(str(error), exits=1)
-        shutil.rmtree(best, ignore_errors=True)
-        output.mkdir(parents=True, exist_ok=True)
-        best.symlink_to(folder, target_is_directory=True)
+        # It may be the one that is there, trained by an earlier run.
+        if folder != best.resolve():
+            _remove(best)
+            output.mkdir(parents=True, exist_ok=True)
+            best.symlink_to(folder, target_is_directory=True)
         msg.good(f"The teacher is {ready}")
     else:
+        if best.is_symlink():
+            best.unlink()
         setup_gpu(gpu_id)
         train(config, output, use_gpu=gpu_id, overrides=parse_config_overrides(ctx.args))
+
+
+def _remove(best: Path) -> None:
+    if best.is_symlink():
+        best.unlink()
+    else:
+        shutil.rmtree(best, ignore_errors=True)
 
 
 app = typer.Typer(add_completion=False)

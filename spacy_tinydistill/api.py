@@ -44,7 +44,7 @@ from .student.meta import add_origin, plain_scores
 from .teacher.profile import fingerprint
 from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import record_store
-from .teacher.store import MANIFEST, Manifest, Store, StoreWriter, check_teacher
+from .teacher.store import HEADER, LOCK, MANIFEST, Manifest, Store, StoreWriter, check_teacher
 
 CONFIG_NAME = "config.cfg"
 DIR_TARGETS = "targets"
@@ -290,8 +290,10 @@ def _check_store_folder(folder: Folder) -> None:
     if folder.is_file():
         raise DistillationError("TD506", path=folder.location)
     found = folder.names()
-    if found and MANIFEST not in found:
-        raise DistillationError("TD618", path=folder.location, found=", ".join(found[:5]))
+    # A recording that was stopped, or found the disk full, before there was a manifest has left the others.
+    others = sorted({*found} - {LOCK, HEADER, f"{HEADER}.new", f"{MANIFEST}.new"})
+    if others and MANIFEST not in found:
+        raise DistillationError("TD618", path=folder.location, found=", ".join(others[:5]))
 
 
 def _record(run: Run, path: str | Path, number: int, on_cluster: Callable[..., None] | None = None) -> Manifest:

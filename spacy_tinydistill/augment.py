@@ -24,6 +24,9 @@ Augmenter = Callable[[Language, Example], Iterator[Example]]
 # Texts and words whose candidates are remembered: a corpus is read more than once.
 CACHE_SIZE = 100_000
 
+# So many copies of a text go through a masked language model together, which scores its whole vocabulary in each place.
+MASKED_AT_ONCE = 8
+
 
 def neighbour_augmenter(
     teacher: str, probability: float = 0.4, variants: int = 20, candidates: int = 15, seed: int = 0
@@ -142,8 +145,12 @@ class _MaskedWords:
     def __init__(self, name: str, count: int) -> None:
         from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(name)
-        self.model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
+        try:
+            # Which those that make the space before a word part of it, such as RoBERTa's, need to read single words.
+            self.tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
+            self.model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
+        except (OSError, ValueError, ImportError) as error:
+            raise DistillationError("TD116", model=name, reason=error) from None
         if info["missing_keys"] or self.tokenizer.mask_token_id is None:
             raise DistillationError("TD113", model=name)
         self.model.eval()
@@ -166,14 +173,20 @@ class _MaskedWords:
             if i not in masked:
                 found[i] = self.neighbours(words[i])
         if masked:
-            ids = torch.tensor(encoded["input_ids"]).repeat(len(masked), 1)
-            rows, columns = torch.arange(len(masked)), torch.tensor([positions[i][0] for i in masked])
-            ids[rows, columns] = self.tokenizer.mask_token_id
+            ids = torch.tensor(encoded["input_ids"])
+            columns = torch.tensor([positions[i][0] for i in masked])
             with torch.no_grad():
-                scores = self.model(input_ids=ids).logits[rows, columns]
+                scores = torch.cat([self._score(ids, part) for part in columns.split(MASKED_AT_ONCE)])
             allowed = torch.tensor(sorted(self.whole))
             best = allowed[scores[:, allowed].topk(min(self.count + 1, len(allowed))).indices]
             for i, row in zip(masked, best.tolist(), strict=True):
                 proposed = [self.whole[piece] for piece in row]
                 found[i] = [word for word in proposed if word != words[i].lower()][: self.count]
         return found
+
+    def _score(self, ids: Any, columns: Any) -> Any:
+        """Score all pieces in the places of some, each masked in a copy of its own: (places, pieces)."""
+        copies = ids.repeat(len(columns), 1)
+        rows = range(len(columns))
+        copies[rows, columns] = self.tokenizer.mask_token_id
+        return self.model(input_ids=copies).logits[rows, columns]

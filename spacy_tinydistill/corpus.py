@@ -83,7 +83,7 @@ def gold_corpus(
         if path is None:
             return
         # spaCy's reader passes over what is no DocBin; then a student would be scored on nothing.
-        _list_files(Path(path), (".spacy",))
+        list_files(Path(path), (".spacy",))
         corpus = Corpus(path, gold_preproc=gold_preproc, max_length=max_length, limit=limit, augmenter=augmenter)
         found = False
         try:
@@ -115,7 +115,7 @@ def read_texts(path: Path, *, skip_bad_lines: bool = False, column: str = "text"
             TD110, a CSV file without the column.
     """
     found = False
-    for file in _list_files(path, SUFFIXES):
+    for file in list_files(path, SUFFIXES):
         for text in _read_file(file, skip_bad_lines, column):
             if text.strip():
                 found = True
@@ -160,7 +160,12 @@ def replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """List a file itself, or those of a folder and of the folders in it whose names end in one of some ways.
+
+    Raises:
+        DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind.
+    """
     if not path.exists():
         raise DistillationError("TD102", path=path)
     if path.is_dir():

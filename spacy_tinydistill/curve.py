@@ -75,7 +75,7 @@ def _from_line(line: str) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not isinstance(found.get("step"), int):
         return None
     numbers = {key: found.get(key) for key in ("step", "epoch", "words", "seconds", "score")}
-    if not all(map(_is_number, numbers.values())):
+    if not all(map(_is_number, numbers.values())) or found["step"] < 0:
         return None
     groups = {key: found.get(key) for key in ("losses", "scores")}
     if not all(isinstance(group, dict) and all(map(_is_number, group.values())) for group in groups.values()):

@@ -70,6 +70,8 @@ MESSAGES: dict[str, str] = {
     "TD115": "The pipe {pipe!r} cannot learn the gold categories of {text!r}: {cats}. Expected 1 or 0 for each, and of "
     "a textcat, whose categories exclude each other, one 1 at most. Leave out what nobody knows; several at once are "
     "for a textcat_multilabel.",
+    "TD116": "The masked language model {model!r} cannot be loaded: {reason} Expected a folder, or a name on the "
+    "Hugging Face hub, for transformers.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",

@@ -8,12 +8,14 @@ from spacy.training import Example
 from spacy.util import registry
 from tiny_teacher import make_teacher
 
+from spacy_tinydistill import augment
 from spacy_tinydistill.augment import _augmenter, masked_word_augmenter, neighbour_augmenter
 from spacy_tinydistill.corpus import text_corpus
 from spacy_tinydistill.errors import DistillationError
 
 transformers = pytest.importorskip("transformers", reason="needs the extra [transformers]")
 pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
+tokenizers = pytest.importorskip("tokenizers", reason="needs the extra [transformers]")
 torch = pytest.importorskip("torch", reason="needs the extra [transformers]")
 
 NLP = spacy.blank("en")
@@ -95,6 +97,33 @@ def test_masked_words(model_path):
     assert doc.text == "stew broth"
 
 
+def test_a_text_of_many_words_is_asked_about_in_parts(model_path, monkeypatch):
+    text = " ".join(WORDS * 3)
+    whole = [doc.text for doc in variants_of(masked_word_augmenter(str(model_path)), text)]
+    monkeypatch.setattr(augment, "MASKED_AT_ONCE", 4)
+    assert [doc.text for doc in variants_of(masked_word_augmenter(str(model_path)), text)] == whole
+
+
+def test_masked_words_of_a_model_that_reads_the_space_before_a_word(tmp_path):
+    """As RoBERTa does."""
+    tokenizer = tokenizers.ByteLevelBPETokenizer(add_prefix_space=True)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer.train_from_iterator([f" {word}" for word in WORDS] * 5, vocab_size=400, special_tokens=special)
+    tokenizer.save_model(str(tmp_path))
+    files = (str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    transformers.RobertaTokenizerFast(*files).save_pretrained(tmp_path)
+    config = transformers.RobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=40,
+    )  # fmt: skip
+    model = transformers.RobertaForMaskedLM(config)
+    with torch.no_grad():
+        model.lm_head.bias[tokenizer.token_to_id("Ġstew")] = 200.0
+    model.save_pretrained(tmp_path)
+    docs = variants_of(masked_word_augmenter(str(tmp_path), probability=1.0, candidates=1), "loud song")
+    assert {doc.text for doc in docs} == {"stew stew"}
+
+
 def test_the_same_each_time(teacher_path):
     def read(seed, text=TEXT):
         return [doc.text for doc in variants_of(neighbour_augmenter(str(teacher_path), seed=seed), text)]
@@ -152,6 +181,12 @@ def test_a_teacher_without_word_embeddings(tmp_path):
     with pytest.raises(DistillationError) as caught:
         variants_of(neighbour_augmenter(str(tmp_path)))
     assert caught.value.code == "TD112"
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    with pytest.raises(DistillationError) as caught:
+        variants_of(masked_word_augmenter(str(tmp_path / "bert-bsae-uncased")))
+    assert caught.value.code == "TD116"
 
 
 def test_a_model_without_a_head(teacher_path):

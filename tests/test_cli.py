@@ -273,9 +273,11 @@ def test_word_vectors_from_a_csv_file_whose_column_has_another_name(tmp_path: Pa
     nlp.to_disk(tmp_path / "teacher")
     texts = tmp_path / "texts.csv"
     texts.write_text("sentence,text\n" + "\n".join(f"{text},unlike" for text in TEXTS))
-    options = ["init", "distill-vectors", tmp_path / "teacher", texts, tmp_path / "vectors", "--width", "8"]
+    # In a folder that is not there yet.
+    output = tmp_path / "new" / "vectors"
+    options = ["init", "distill-vectors", tmp_path / "teacher", texts, output, "--width", "8"]
     spacy_cli(*options, "--column", "sentence")
-    vocab = spacy.load(tmp_path / "vectors").vocab
+    vocab = spacy.load(output).vocab
     assert vocab.has_vector(TEXTS[0].split()[0])
     assert not vocab.has_vector("unlike")
 

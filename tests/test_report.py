@@ -20,7 +20,7 @@ from spacy_tinydistill.curve import CURVE_NAME
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report import speed
-from spacy_tinydistill.report.compare import compare
+from spacy_tinydistill.report.compare import _read_data, compare
 from spacy_tinydistill.report.scores import Side, _said, annotate, score_sides, share_scores
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import _sample, _shares, _Team
@@ -371,6 +371,21 @@ def test_a_student_in_the_output_of_its_run(folder, tmp_path):
 
 
 @pytest.mark.usefixtures("without_timing")
+def test_a_folder_of_gold_annotations(tmp_path):
+    docs = list(gold_docs(spacy.blank("en").vocab))
+    for name, part in (("a", docs[:2]), ("b", docs[2:])):
+        (tmp_path / "dev" / name).mkdir(parents=True)
+        DocBin(docs=part).to_disk(tmp_path / "dev" / name / "gold.spacy")
+    texts, gold = _read_data(tmp_path / "dev")
+    found = list(gold.get_docs(spacy.blank("en").vocab))
+    assert texts == [doc.text for doc in found] == [doc.text for doc in docs]
+    assert [token.tag_ for doc in found for token in doc] == [token.tag_ for doc in docs for token in doc]
+    (tmp_path / "dev" / "raw.txt").write_text("No annotations here.")
+    texts, gold = _read_data(tmp_path / "dev")
+    assert len(texts) == len(docs) + 1
+    assert gold is None
+
+
 def test_gold_without_annotations_and_unknown_spaces(folder, tmp_path):
     bare = DocBin(docs=[Doc(spacy.blank("en").vocab, words=["don't", "stop"]), Doc(spacy.blank("en").vocab)])
     bare.to_disk(tmp_path / "bare.spacy")

@@ -416,25 +416,32 @@ def test_nothing_sticks_out_of_the_page(report: Report, tmp_path: Path, width: i
 # Other students
 
 
-def write_tried(folder: Path, name: str, teacher: str = "en_teacher", **changes: object) -> None:
+TEACHER = {"name": "en_teacher", "version": "1.0", "pipeline": ["tagger"], "bytes": 2_000_000}
+
+
+def write_tried(folder: Path, name: str, **changes: object) -> None:
     (folder / name).mkdir(parents=True)
     student = {"name": "en_student", "bytes": 1000}
-    found = {"teacher": {"name": teacher}, "student": student, "overall": {"retention": 0.9, "agreement": None}}
+    found = {"teacher": TEACHER, "student": student, "overall": {"retention": 0.9, "agreement": None}}
     (folder / name / JSON_NAME).write_text(json.dumps(found | changes), encoding="utf8")
 
 
 def test_other_students_of_the_teacher(report: Report, tmp_path: Path) -> None:
     for name in ("b", "a", "own"):
         write_tried(tmp_path, name)
-    write_tried(tmp_path, "of-another", teacher="en_other")
+    write_tried(tmp_path, "of-another", teacher=TEACHER | {"name": "en_other"})
+    # Of another task, where `spacy train` has given its teacher the same name.
+    write_tried(tmp_path, "of-a-namesake", teacher=TEACHER | {"bytes": 1_999_999})
     write_tried(tmp_path, "strange", student={"name": 5, "bytes": "many"})
-    found = find_tried(tmp_path / "own", "en_teacher")
+    found = find_tried(tmp_path / "own", TEACHER)
     assert found == [
         {"folder": name, "name": "en_student", "bytes": 1000, "retention": 0.9, "agreement": None}
         for name in ("a", "b")
     ]
     page = "".join(Elements(to_html({**report, "tried": found})).text)
     assert "2. a: en_student" in page
+    unknown = {**report, "tried": found, "student": report["student"] | {"bytes": None}}
+    assert "2. a: en_student" not in to_html(unknown)
 
 
 json_values = st.recursive(
@@ -453,7 +460,7 @@ def test_a_report_of_somebody_elses_making(tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("tried")
     (folder / "other").mkdir()
     (folder / "other" / JSON_NAME).write_text(json.dumps(found), encoding="utf8")
-    for student in find_tried(folder / "own", "en_teacher"):
+    for student in find_tried(folder / "own", TEACHER):
         assert set(student) == {"folder", "name", "bytes", "retention", "agreement"}
 
 
@@ -470,6 +477,12 @@ def point_at(step: int) -> dict:
         "score": 0.5,
         "other_scores": {},
     }
+
+
+def test_a_point_before_the_first_update_is_none_of_ours(tmp_path: Path) -> None:
+    add_point(tmp_path / CURVE_NAME, point_at(-1))
+    add_point(tmp_path / CURVE_NAME, point_at(0))
+    assert [point["step"] for point in read_curve(tmp_path / CURVE_NAME)] == [0]
 
 
 def test_a_curve_is_cut_back_to_where_a_run_goes_on(tmp_path: Path) -> None:

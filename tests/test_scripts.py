@@ -88,6 +88,40 @@ def test_snippets(tmp_path):
     assert [row["text"] for row in rows] == ["Good & cheap .", "Bad .", "Rain ."]
 
 
+def test_text_is_gathered_and_nothing_of_an_earlier_time_stays(tmp_path):
+    (tmp_path / "more").mkdir()
+    for name in ("a.txt", "more/a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+
+    def gather(*names):
+        command = [sys.executable, ROOT / "scripts" / "gather.py", "text", *names]
+        subprocess.run(command, check=True, cwd=tmp_path)
+        return {file.read_text() for file in (tmp_path / "text").rglob("*.txt")}
+
+    assert gather("a.txt", "more/a.txt") == {"a.txt", "more/a.txt"}
+    assert gather("b.txt", "more") == {"b.txt", "more/a.txt"}
+
+
+# Teachers
+
+
+def test_a_teacher_that_is_ready(tmp_path):
+    """Also one that an earlier run of the same workflow has trained, or linked."""
+    for name in ("first", "second"):
+        spacy.blank("en", meta={"name": name}).to_disk(tmp_path / name)
+    shutil.copytree(tmp_path / "first", tmp_path / "teacher" / "model-best")
+
+    def take(ready):
+        command = [sys.executable, ROOT / "scripts" / "teacher.py", "none.cfg", "teacher", ready]
+        subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+        return spacy.load(tmp_path / "teacher" / "model-best").meta["name"]
+
+    assert take("teacher/model-best") == "first"
+    assert take("second") == "second"
+    assert take("teacher/model-best") == "second"
+    assert take("first") == "first"
+
+
 # The controls
 
 

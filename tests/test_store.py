@@ -35,6 +35,7 @@ from spacy_tinydistill.teacher.profile import PipeProfile, TeacherProfile, finge
 from spacy_tinydistill.teacher.store import (
     FORMAT_VERSION,
     HEADER,
+    LOCK,
     MANIFEST,
     PENDING,
     Folder,
@@ -592,6 +593,13 @@ def test_a_recording_that_goes_on_with_something_else(teacher, texts, copy):
     assert record_again(teacher, texts, copy, config=config) == "TD609"
     record_targets(teacher, texts[:5], store=copy, config=config, force=True)
     assert read_manifest(copy).pipes["tagger"]["top_k"] == 2
+
+
+def test_a_recording_that_broke_off_before_its_manifest_goes_on(teacher, texts, tmp_path):
+    for name in (LOCK, HEADER, f"{HEADER}.new", f"{MANIFEST}.new"):
+        (tmp_path / name).touch()
+    record_targets(teacher, texts[:5], store=tmp_path, config=make_config(teacher, ["tagger"]))
+    assert read_manifest(tmp_path).complete
 
 
 def test_nothing_else_is_overwritten(teacher, texts, tmp_path):

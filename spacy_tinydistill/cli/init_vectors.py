@@ -13,8 +13,8 @@ def init_distill_vectors_cli(
     teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
     texts: Path = Arg(..., help="Text to count words in: JSONL, plain text, a DocBin, or a folder of them"),
     output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
-    width: int = Opt(64, "--width", "-w", help="Dimensions of a vector"),
-    limit: int = Opt(20_000, "--limit", "-n", help="The most words to keep"),
+    width: int = Opt(64, "--width", "-w", min=1, help="Dimensions of a vector"),
+    limit: int = Opt(20_000, "--limit", "-n", min=1, help="The most words to keep"),
     prune: int = Opt(
         -1, "--prune", "-p", help="Rows; words beyond share that of the most similar one. -1 for a row a word"
     ),
@@ -30,6 +30,7 @@ def init_distill_vectors_cli(
     from ..corpus import read_texts
     from ..device import use_device
     from ..errors import DistillationError
+    from ..files import told_if_not_written
     from ..student.vectors import distill_vectors
     from ..teacher.recorder import load_teacher
 
@@ -37,9 +38,17 @@ def init_distill_vectors_cli(
     with numbered_errors():
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)
+        # Before the minutes that the teacher takes.
+        if output_path.is_file():
+            raise DistillationError("TD506", path=output_path)
+        try:
+            output_path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DistillationError("TD507", path=output_path, reason=error) from None
         use_device(gpu_id)
         found = read_texts(texts, column=column)
         nlp = distill_vectors(load_teacher(teacher), found, width=width, limit=limit, prune=prune, contexts=contexts)
-        nlp.to_disk(output_path)
+        with told_if_not_written(output_path):
+            nlp.to_disk(output_path)
     rows, width = nlp.vocab.vectors.shape
     msg.good(f"Wrote {rows} vectors, {width} wide", output_path)

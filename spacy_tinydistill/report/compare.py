@@ -15,7 +15,7 @@ from spacy.util import is_package
 from spacy.vocab import Vocab
 
 from ..components.annotations import decide
-from ..corpus import read_texts
+from ..corpus import SUFFIXES, list_files, read_texts
 from ..curve import CURVE_NAME, read_curve
 from ..device import use_device
 from ..errors import DistillationError
@@ -104,7 +104,7 @@ def compare(
             "compression": ratio(described["teacher"]["bytes"], described["student"]["bytes"]),
             "timing": timing,
             "learning_curve": read_curve(pipelines["student"].path.parent / CURVE_NAME),
-            "tried": find_tried(folder, described["teacher"]["name"]) if folder else [],
+            "tried": find_tried(folder, described["teacher"]) if folder else [],
             "data": {"path": str(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
         }
         | describe_circumstances(gpu_id)
@@ -155,7 +155,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
             "compression": ratio(sizes["teacher"], sizes["student"]),
             "timing": None,
             "learning_curve": read_curve(output / CURVE_NAME),
-            "tried": find_tried(output, described["teacher"]["name"]),
+            "tried": find_tried(output, described["teacher"]),
             "data": {
                 "path": recorded.data,
                 "gold": recorded.gold is not None,
@@ -232,14 +232,16 @@ def _prepare_output(folder: Path, force: bool) -> Path:
 
 
 def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
-    """The texts, and the gold annotations if the file has some."""
+    """The texts, and the gold annotations if the file, or all files of the folder, are DocBins."""
     texts = list(read_texts(path))
-    if path.suffix != ".spacy":
+    files = list_files(path, SUFFIXES)
+    if any(file.suffix != ".spacy" for file in files):
         return texts, None
     gold = DocBin()
-    for doc in DocBin().from_disk(path).get_docs(Vocab()):
-        if doc.text.strip():
-            gold.add(doc)
+    for file in files:
+        for doc in DocBin().from_disk(file).get_docs(Vocab()):
+            if doc.text.strip():
+                gold.add(doc)
     return texts, gold
 
 

@@ -123,7 +123,8 @@ def _plot_sizes(report: Mapping[str, Any]) -> dict[str, Any] | None:
     """How much each student retains for its size; None without others to compare this one to."""
     own = {"folder": "this one", **{key: report["student"][key] for key in ("name", "bytes")}, **report["overall"]}
     what = "retention" if own["retention"] is not None else "agreement"
-    students = [student for student in (own, *report["tried"]) if student[what] is not None]
+    # The size is not known of one whose weights are elsewhere.
+    students = [one for one in (own, *report["tried"]) if one[what] is not None and one["bytes"] is not None]
     if len(students) < 2 or students[0] is not own:
         return None
     return {

@@ -16,6 +16,9 @@ HTML_NAME = "report.html"
 # So many other students are read of at most.
 MOST_TRIED = 100
 
+# What tells teachers apart.
+TEACHER = ("name", "version", "pipeline", "bytes")
+
 
 class Report(dict[str, Any]):
     """A report of `compare`."""
@@ -40,12 +43,12 @@ class Report(dict[str, Any]):
         return f'<iframe title="Report" sandbox="" style="{style}" srcdoc="{escape(page)}"></iframe>'
 
 
-def find_tried(folder: Path, teacher: str) -> list[dict[str, Any]]:
+def find_tried(folder: Path, teacher: dict[str, Any]) -> list[dict[str, Any]]:
     """Find other students of a teacher, by the reports in the folders beside this one.
 
     Args:
         folder: The report's own folder, which is passed over.
-        teacher: The teacher's name.
+        teacher: As the report describes it. Those of other tasks may have its name: `spacy train` gives none.
 
     Returns:
         By folder: `folder` and `name`, `bytes`, and `retention` and `agreement` in one number, None where not known.
@@ -60,15 +63,15 @@ def find_tried(folder: Path, teacher: str) -> list[dict[str, Any]]:
     return tried
 
 
-def _read_tried(path: Path, teacher: str) -> dict[str, Any] | None:
+def _read_tried(path: Path, teacher: dict[str, Any]) -> dict[str, Any] | None:
     """What a report says of its student; None where it is of another teacher, or no report of ours."""
     try:
         report = json.loads(path.read_text(encoding="utf8"))
-        if report["teacher"]["name"] != teacher:
+        if any(report["teacher"].get(key) != teacher.get(key) for key in TEACHER):
             return None
         name, n_bytes, overall = report["student"]["name"], report["student"]["bytes"], report["overall"]
         shares = {key: overall[key] for key in ("retention", "agreement")}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, IndexError, AttributeError):
         return None
     if not isinstance(name, str) or not _is_number(n_bytes, 1e18):
         return None
