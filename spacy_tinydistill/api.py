@@ -24,6 +24,7 @@ from .errors import DistillationError
 from .files import Folder, remove, told_if_not_written
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 from .material import (
+    check_roles,
     count_silence,
     describe_texts,
     judge_teacher,
@@ -131,6 +132,7 @@ def distill(
         for number, folder in enumerate(list_folders(output_path / DIR_TARGETS, run)):
             _record(run, folder, number)
         store = open_targets(output_path / DIR_TARGETS, run)
+    check_roles(store, run)
     for name, count in count_silence(store, run).items():
         msg.warn(f"Of {count} texts the teacher said nothing for {name} to learn.")
     if not labels_known:

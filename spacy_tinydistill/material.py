@@ -70,6 +70,17 @@ def list_folders(path: Path, run: Run) -> list[Path]:
     return [path] if len(run.headers) == 1 else [path / str(i + 1) for i in range(len(run.headers))]
 
 
+def check_roles(store: Store, run: Run) -> None:
+    """See that something was recorded to learn and, without dev data, to score on.
+
+    Raises:
+        DistillationError: TD109, all texts are the same, and so held out or learned together.
+    """
+    needed = [LEARNED] if run.corpora.dev else [LEARNED, (Role.HELD_OUT,)]
+    if not run.streams and not all(store.manifest.count(*roles) for roles in needed):
+        raise DistillationError("TD109", found=1, expected=2)
+
+
 def count_silence(store: Store, run: Run) -> dict[str, int]:
     """Count the texts of which the teacher did not say anything, by the student's pipe; none where it always did.
 
@@ -91,12 +102,8 @@ def make_corpus(store: Store, run: Run) -> Corpus:
     """Make what a student learns from: the texts, what the teacher said of them, and gold annotations.
 
     Raises:
-        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded; TD109, all
-            texts are the same, so that nothing is left to learn, or nothing to score on.
+        DistillationError: TD614, the gold annotations are of other Docs than those that were recorded.
     """
-    needed = [LEARNED] if run.corpora.dev else [LEARNED, (Role.HELD_OUT,)]
-    if not run.streams and not all(store.manifest.count(*roles) for roles in needed):
-        raise DistillationError("TD109", found=1, expected=2)
     return partial(_ask_again, run) if run.streams else partial(_read_targets, store, run, _match_gold(store, run))
 
 
