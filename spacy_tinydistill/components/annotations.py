@@ -1,6 +1,6 @@
 """Any component that writes to the Doc: its annotations are the lesson, as gold ones would be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy
@@ -116,24 +116,23 @@ def speaks_of(doc: Doc, pipe: Any) -> bool:
     return not attributes or any(doc.has_annotation(attribute) for attribute in attributes)
 
 
-def unknown_labels(doc: Doc, pipe: Any) -> set[str]:
-    """Find the labels of a Doc that a pipe would have to learn and does not know.
+def needed_labels(doc: Doc, pipe: Any) -> set[str]:
+    """Find the labels of a Doc that a pipe must know to learn from it.
 
-    Of all other pipes spaCy takes no notice of what they do not know.
+    Of taggers, entity recognizers and span categorizers: spaCy takes no notice of what other pipes do not know.
 
     Args:
         doc: The Doc, with gold annotations.
-        pipe: A student's pipe, initialized.
+        pipe: A student's pipe.
     """
-    found: Iterable[str] = ()
     if isinstance(pipe, EntityRecognizer):
-        found = (ent.label_ for ent in doc.ents)
-    elif isinstance(pipe, SpanCategorizer):
-        found = (span.label_ for span in doc.spans.get(pipe.key, ()))
-    elif _token_attributes(pipe) == ("TAG",):
+        return {ent.label_ for ent in doc.ents}
+    if isinstance(pipe, SpanCategorizer):
+        return {span.label_ for span in doc.spans.get(pipe.key, ())}
+    if _token_attributes(pipe) == ("TAG",):
         prefix = pipe.cfg["neg_prefix"]
-        found = (token.tag_ for token in doc if token.tag_ and not token.tag_.startswith(prefix))
-    return set(found) - set(pipe.labels)
+        return {token.tag_ for token in doc if token.tag_ and not token.tag_.startswith(prefix)}
+    return set()
 
 
 def leave_to_gold(arrays: Arrays, gold: Example, student: Any) -> Arrays:

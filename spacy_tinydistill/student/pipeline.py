@@ -14,7 +14,7 @@ from spacy.training import Example
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
-from ..components.annotations import Annotations, unknown_labels
+from ..components.annotations import Annotations, needed_labels
 from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
 from ..errors import DistillationError
 from ..files import remove
@@ -261,13 +261,15 @@ def check_gold_labels(student: Language, plan: Plan, gold: Iterable[Example]) ->
     Raises:
         DistillationError: TD228, one does not.
     """
-    unknown: dict[str, set[str]] = {name: set() for name in plan}
+    pipes: dict[str, Any] = {name: student.get_pipe(name) for name in plan}
+    needed: dict[str, set[str]] = {name: set() for name in plan}
     for doc in (example.reference for example in gold):
-        for name, labels in unknown.items():
-            labels |= unknown_labels(doc, student.get_pipe(name))
-    for name, labels in unknown.items():
-        if labels:
-            raise DistillationError("TD228", pipe=name, count=len(labels), labels=sorted(labels)[:10])
+        for name, pipe in pipes.items():
+            needed[name] |= needed_labels(doc, pipe)
+    for name, labels in needed.items():
+        unknown = sorted(labels.difference(pipes[name].labels)) if labels else []
+        if unknown:
+            raise DistillationError("TD228", pipe=name, count=len(unknown), labels=unknown[:10])
 
 
 def describe_lessons(student: Language, teacher: Language, plan: Plan) -> dict[str, LessonPlan]:
