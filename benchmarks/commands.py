@@ -49,3 +49,12 @@ def is_recorded(store: Path) -> bool:
     manifest = store / "manifest.json"
     found: Any = srsly.read_json(manifest) if manifest.exists() else {}
     return bool(found.get("complete"))
+
+
+def gather(folder: Path, files: list[Path]) -> None:
+    """Make a folder of links to some files, to be read in this order."""
+    folder.mkdir(exist_ok=True)
+    for number, file in enumerate(files):
+        link = folder / f"{number}-{file.name}"
+        if not link.exists():
+            link.symlink_to(file.resolve())

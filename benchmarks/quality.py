@@ -32,7 +32,7 @@ import matplotlib
 import numpy
 import srsly
 import typer
-from commands import call, is_recorded, keep_row, read_rows, score, score_once
+from commands import call, gather, is_recorded, keep_row, read_rows, score, score_once
 from spacy.pipeline import Tagger
 from spacy.pipeline.transition_parser import Parser
 from spacy.tokens import Doc, DocBin
@@ -433,15 +433,6 @@ def write_annotations(teacher: Path, read: Reader, output: Path) -> None:
     docs = (example.predicted for example in read(nlp))
     annotated = (Doc(nlp.vocab).from_bytes(data) for data in annotate(nlp, docs, hard=True) if data)
     DocBin(docs=annotated).to_disk(output)
-
-
-def gather(folder: Path, files: list[Path]) -> None:
-    """Make a folder of links to some files, to be read in this order."""
-    folder.mkdir(exist_ok=True)
-    for number, file in enumerate(files):
-        link = folder / f"{number}-{file.name}"
-        if not link.exists():
-            link.symlink_to(file.resolve())
 
 
 def first_words(raw_text: Path, words: int, left_out: Path) -> Iterator[str]:

@@ -1,15 +1,15 @@
 """What students of different shapes keep of their teacher, at which speed and in how many bytes.
 
-    python benchmarks/sizes.py run TEACHER TEXTS GOLD DEV
+    python benchmarks/sizes.py run TEACHER TEXTS GOLD DEV APART
     python benchmarks/sizes.py speed TEACHER DEV
     python benchmarks/sizes.py plot sizes.svg
 
 Each row of RESULTS is one student, kept as it comes and never computed twice: a run that was stopped goes on with the
 students that are missing. All learn for the same number of updates from one recording of what the teacher says of TEXTS
-and of the gold data, those of the first run: for others, move RESULTS and WORK away. A shape is chosen by its
-agreement: how much of what the teacher says the student says, too, on texts that no student saw: the last of TEXTS, or
-the first of those that --apart names. Its scores on DEV are kept to be printed. Scored is the last student of each, not
-the best, so that nothing is chosen on the data that it is scored on.
+and of the gold data, those of the first run: for others, move RESULTS and WORK away. They learn as the workflow
+`distill-syntax` does. A shape is chosen by its agreement: how much of what the teacher says the student says, too, on
+the first of the texts of APART, which no student saw. Its scores on DEV are kept to be printed. Scored is the last
+student of each, not the best, so that nothing is chosen on the data that it is scored on.
 """
 
 from itertools import islice, product
@@ -20,32 +20,42 @@ import matplotlib
 import spacy
 import srsly
 import typer
-from commands import call, is_recorded, keep_row, read_rows, score, score_once
+from commands import call, gather, is_recorded, keep_row, read_rows, score, score_once
 from spacy.tokens import DocBin
 from spacy.util import load_config
 
 from spacy_tinydistill.corpus import read_texts
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import measure_speed
-from spacy_tinydistill.student.config import Size, student_config
+from spacy_tinydistill.student.config import SIZES, Size, student_config
 
 matplotlib.use("agg")
 
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 RESULTS = Path("benchmarks/sizes.jsonl")
 SPEEDS = Path("benchmarks/sizes_speed.json")
 WORK = Path("training/sizes")
 
+# What each student learns in, if nothing else is said.
+UPDATES = 1_000
 # So many texts are kept apart.
 KEPT_APART = 2_000
 # Words a pass of the speed measurement may have.
 SPEED_WORDS = 20_000
 
-# Word vectors of each kind: how many words of text they are averaged over.
-CONTEXTS = {"alone": 0, "in context": 300_000}
-NO_VECTORS = "none"
+# As in project.yml: raw texts are single sentences, documents have ten; half of what is learned on is the treebank.
+LEARNED = {"corpora.distill.texts_per_doc": 10, "distillation.gold_share": 0.5}
 
+# Word vectors of each kind: how they are distilled.
+VECTORS: dict[str, tuple[str | int, ...]] = {
+    "alone": ("--limit", 20_000),
+    "in context": ("--limit", 20_000, "--contexts", 300_000),
+    # For a student of 1.5 MB.
+    "few": ("--limit", 2_500, "--width", 24, "--contexts", 300_000),
+}
+NO_VECTORS = "none"
 
 _SPACES = {"SPACY": 50, "IS_SPACE": 50}
 _ROWS = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500}
@@ -53,6 +63,8 @@ _TWICE_THE_ROWS = {"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000}
 _FEW_ROWS = {"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900}
 _MORE_ROWS = {"NORM": 2000, "PREFIX": 500, "SUFFIX": 1000, "SHAPE": 1000, **_SPACES}
 _FEWER_ROWS = {"NORM": 1000, "PREFIX": 250, "SUFFIX": 600, "SHAPE": 500}
+# Of a student that has vectors of frequent words: for the rare ones.
+_RARE_ROWS = {"NORM": 600, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 500}
 
 # Of each shape the size and the kind of word vectors. They do not follow the presets, which are chosen from them.
 SHAPES: dict[str, tuple[Size, str]] = {
@@ -67,6 +79,8 @@ SHAPES: dict[str, tuple[Size, str]] = {
     "128 x 4, 3 pieces": (Size(128, 4, 3, _TWICE_THE_ROWS, 64), "in context"),
     "48 x 3, 3 pieces, six attributes": (Size(48, 3, 3, _MORE_ROWS, 32), NO_VECTORS),
     "48 x 3": (Size(48, 3, 2, _FEW_ROWS, 32), NO_VECTORS),
+    "48 x 3, few vectors": (Size(48, 3, 2, _RARE_ROWS, 32), "few"),
+    "48 x 4, few vectors": (Size(48, 4, 2, _RARE_ROWS, 32), "few"),
     "64 x 3": (Size(64, 3, 2, _FEWER_ROWS, 32), NO_VECTORS),
 }
 
@@ -79,24 +93,18 @@ def run(
     texts: Annotated[Path, typer.Argument(help="Text without annotations")],
     gold: Annotated[Path, typer.Argument(help="A DocBin to learn from as well")],
     dev: Annotated[Path, typer.Argument(help="A DocBin to score on")],
+    apart: Annotated[Path, typer.Argument(help="Other text without annotations, to measure agreement on")],
     shape: Annotated[list[str] | None, typer.Option(help="Of SHAPES; else each")] = None,
     seeds: Annotated[int, typer.Option(help="How many of each")] = 1,
-    updates: Annotated[int, typer.Option(help="Of each student")] = 1_500,
-    apart: Annotated[Path | None, typer.Option(help="Text to keep apart, in place of the last of TEXTS")] = None,
-    texts_per_doc: Annotated[int, typer.Option(help="How many of TEXTS make a document like those of GOLD")] = 1,
-    gold_share: Annotated[float, typer.Option(help="Of all words learned on")] = 0.0,
+    updates: Annotated[int, typer.Option(help="Of each student")] = UPDATES,
 ) -> None:
     """Train the students that are missing, the first seed's first, and keep what they score."""
-    material = {"gold_share": gold_share, "texts_per_doc": texts_per_doc}
-    known = {
-        (row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS) if row.items() >= material.items()
-    }
+    known = {(row["shape"], row["updates"], row["seed"]) for row in read_rows(RESULTS)}
     settings = {
-        "paths.distill": str(WORK / "texts.jsonl"),
+        **LEARNED,
+        "paths.distill": str(texts),
         "paths.gold": str(gold),
         "paths.dev": str(dev),
-        "corpora.distill.texts_per_doc": texts_per_doc,
-        "distillation.gold_share": gold_share,
         "distillation.max_steps": updates,
         "training.eval_frequency": updates,
     }
@@ -104,11 +112,11 @@ def run(
         if (name, updates, seed) in known:
             continue
         config = write_config(teacher, name, settings | {"system.seed": seed})
-        record(teacher, texts, apart, config)
+        prepare(teacher, texts, gold, apart, config)
         output = folder_of(name, updates, seed)
         call("distill", teacher, config, "--targets", WORK / "store", "--output", output, "--force")
         student = output / "model-last"
-        row = {"shape": name, "updates": updates, "seed": seed, **material, "bytes": bytes_on_disk(student)}
+        row = {"shape": name, "updates": updates, "seed": seed, "bytes": bytes_on_disk(student)}
         row["parameters"] = count_parameters(spacy.load(student))
         row["agreement"] = score(student, WORK / "apart.spacy", output / "agreement.json")
         row["scores"] = score(student, dev, output / "scores.json")
@@ -131,7 +139,7 @@ def table() -> None:
 def speed(
     teacher: Annotated[Path, typer.Argument(help="A pipeline")],
     dev: Annotated[Path, typer.Argument(help="A DocBin, for its texts")],
-    updates: Annotated[int, typer.Option(help="Of the students")] = 1_500,
+    updates: Annotated[int, typer.Option(help="Of the students")] = UPDATES,
 ) -> None:
     """Time the teacher and the first student of each shape in turn."""
     docs = list(DocBin().from_disk(dev).get_docs(spacy.blank("en").vocab))
@@ -151,45 +159,47 @@ def speed(
 def plot(
     output: Annotated[Path, typer.Argument(help="The file to write; its suffix says in which format")],
     measure: Annotated[str, typer.Option(help="Which agreement")] = "dep_las",
-    updates: Annotated[int, typer.Option(help="Of the students")] = 1_500,
+    updates: Annotated[int, typer.Option(help="Of the students")] = UPDATES,
 ) -> None:
     """Draw the students' agreement against their words per second and their bytes."""
     measured: Any = srsly.read_json(SPEEDS)
     found = (row for row in read_rows(RESULTS) if row["updates"] == updates)
     rows = [row for row in found if row["shape"] in measured["measured"]]
-    figure, both = pyplot.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
-    for axes, label, values in zip(
-        both,
-        ("words/s, one thread", "bytes"),
-        (
-            [measured["measured"][row["shape"]]["words_per_second"]["1"] for row in rows],
-            [row["bytes"] for row in rows],
-        ),
-        strict=True,
-    ):
-        for row, value in zip(rows, values, strict=True):
-            axes.plot(value, row["agreement"][measure], marker="o")
-            axes.annotate(row["shape"], (value, row["agreement"][measure]), fontsize=7)
-        axes.set(xlabel=label, xscale="log")
-    both[0].set_ylabel(f"{measure}, agreement with the teacher")
+    speeds = [measured["measured"][row["shape"]]["words_per_second"]["1"] for row in rows]
+    sizes = [row["bytes"] for row in rows]
+    agreements = [100 * row["agreement"][measure] for row in rows]
+    labels = [label_of(row["shape"]) for row in rows]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 6), sharey=True, layout="constrained")
+    draw_frontier(left, sorted(zip(speeds, agreements, labels, strict=True), reverse=True))
+    draw_frontier(right, sorted(zip(sizes, agreements, labels, strict=True)))
+    left.set(xlabel="words/s, one thread", xscale="log", ylabel=f"{measure}, agreement with the teacher, %")
+    right.set(xlabel="bytes", xscale="log")
     figure.savefig(output)
     pyplot.close(figure)
 
 
-def record(teacher: Path, texts: Path, apart: Path | None, config: Path) -> None:
+def draw_frontier(axes: Axes, points: list[tuple[float, float, str]]) -> None:
+    """Draw points, the cheapest first, and the line of those than which none cheaper agrees as much."""
+    frontier: list[tuple[float, float]] = []
+    for cost, agreement, label in points:
+        axes.plot(cost, agreement, "o", color="C0")
+        axes.annotate(label, (cost, agreement), fontsize=7, xytext=(4, 3), textcoords="offset points")
+        if not frontier or agreement > frontier[-1][1]:
+            frontier.append((cost, agreement))
+    axes.plot(*zip(*frontier, strict=True), color="C0", alpha=0.4, drawstyle="steps-post")
+
+
+def prepare(teacher: Path, texts: Path, gold: Path, apart: Path, config: Path) -> None:
     """Ask the teacher once for all students, unless that was done."""
+    gather(WORK / "read", [gold, texts])
     if not (WORK / "apart.spacy").exists():
-        found = list(read_texts(texts))
-        kept = list(islice(read_texts(apart), KEPT_APART)) if apart else found[-KEPT_APART:]
-        learned = found if apart else found[:-KEPT_APART]
-        srsly.write_jsonl(WORK / "texts.jsonl", [{"text": text} for text in learned])
+        kept = islice(read_texts(apart), KEPT_APART)
         DocBin(docs=spacy.load(teacher).pipe(kept)).to_disk(WORK / "apart.spacy")
-    for kind, words in CONTEXTS.items():
+    for kind, options in VECTORS.items():
         if not vectors_of(kind).exists():
-            limits = ("--limit", 20_000, "--contexts", words)
-            call("init", "distill-vectors", teacher, WORK / "texts.jsonl", vectors_of(kind), *limits)
+            call("init", "distill-vectors", teacher, WORK / "read", vectors_of(kind), *options)
     if not is_recorded(WORK / "store"):
-        call("distill-targets", teacher, WORK / "texts.jsonl", WORK / "store", "--config", config)
+        call("distill-targets", teacher, texts, WORK / "store", "--config", config)
 
 
 def write_config(teacher: Path, name: str, settings: dict[str, Any]) -> Path:
@@ -201,6 +211,12 @@ def write_config(teacher: Path, name: str, settings: dict[str, Any]) -> Path:
     student_config(spacy.load(teacher), size=size, vectors=vectors).to_disk(path)
     load_config(path, overrides=settings, interpolate=False).to_disk(path)
     return path
+
+
+def label_of(shape: str) -> str:
+    """Write a shape's name, and that of the preset which it is."""
+    preset = next((name for name, size in SIZES.items() if size == SHAPES[shape][0]), None)
+    return f"{shape} ({preset})" if preset else shape
 
 
 def vectors_of(kind: str) -> Path:
