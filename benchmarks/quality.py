@@ -53,13 +53,17 @@ matplotlib.use("agg")
 
 from matplotlib import pyplot
 
+# Text stays text: a fraction of the bytes.
+matplotlib.rcParams["svg.fonttype"] = "none"
+
 RESULTS = Path("benchmarks/quality.jsonl")
 NUMPY_BLAS = Path("benchmarks/numpy_blas.py")
 SPEEDS = Path("benchmarks/quality_speed.json")
 WORK = Path("training/quality")
 # Whoever lacks it has other sentences in corpus/snippets.jsonl.
 RAW_TEXT = Path("../shared/data/raw_text/en_mixed.jsonl.gz")
-WAYS = ("gold", "soft", "ours", "hard")
+# In the order in which they are drawn, from below.
+WAYS = ("gold", "hard", "soft", "ours")
 
 # What ours might have or lack besides, as ways of their own: "ours, no gold". The last three are for EWT's pipes.
 _TOKENS = {"@teaching_rules": "spacy-tinydistill.TokenLabels.v1", "temperature": 2.0}
@@ -253,16 +257,26 @@ def plot(output: Annotated[Path, typer.Argument(help="The file to write; its suf
     panels = [(name, key) for name, task in TASKS.items() for key in task.scores]
     columns = 3
     figure, grid = pyplot.subplots(-(-len(panels) // columns), columns, figsize=(13, 11), layout="constrained")
+    figure.suptitle("Scores, %: a dot is a student, the line its teacher")
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
     for axes, (name, key) in zip(grid.flat, panels, strict=False):
         rows = [row for row in read_rows(RESULTS) if row["task"] == name]
-        ways = sorted({(row["way"], row["raw_words"]) for row in rows})
+        ways = sorted({(row["way"], row["raw_words"]) for row in rows}, key=rank)
         for row in rows:
             axes.plot(100 * row["scores"][key], ways.index((row["way"], row["raw_words"])), "o", color="C0", alpha=0.6)
-            axes.axvline(100 * row["teacher"][key], color="C1", linewidth=1)
+        for teacher in {100 * row["teacher"][key] for row in rows}:
+            axes.axvline(teacher, color="C1", linewidth=1)
         axes.set_yticks(range(len(ways)), [f"{way}, raw text" if raw else way for way, raw in ways])
         axes.set_title(f"{name}, {key}")
     figure.savefig(output)
     pyplot.close(figure)
+
+
+def rank(way: tuple[str, int]) -> tuple[int, int, str]:
+    """Say where a way stands among all, by name and words of raw text: those without raw text come first."""
+    name, words = way
+    return words, WAYS.index(name.partition(", ")[0]), name
 
 
 def print_measure(name: str, key: str, groups: dict[tuple[str, int], list[dict[str, Any]]]) -> None:
@@ -270,7 +284,7 @@ def print_measure(name: str, key: str, groups: dict[tuple[str, int], list[dict[s
     teacher = 100 * next(iter(groups.values()))[0]["teacher"][key]
     print(f"\n{name}, {key}: teacher {teacher:.2f}")
     gold = mean(100 * row["scores"][key] for row in groups["gold", 0]) if ("gold", 0) in groups else None
-    for (way, words), rows in sorted(groups.items()):
+    for (way, words), rows in sorted(groups.items(), key=lambda group: rank(group[0])):
         values = [100 * row["scores"][key] for row in rows]
         line = f"  {way}, {words:,} words of raw text: {mean(values):.2f}"
         line += f" ± {stdev(values):.2f}" if len(values) > 1 else ""

@@ -34,6 +34,9 @@ matplotlib.use("agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
+# Text stays text: a fraction of the bytes.
+matplotlib.rcParams["svg.fonttype"] = "none"
+
 RESULTS = Path("benchmarks/sizes.jsonl")
 SPEEDS = Path("benchmarks/sizes_speed.json")
 WORK = Path("training/sizes")
