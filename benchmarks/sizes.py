@@ -53,34 +53,27 @@ LEARNED = {"corpora.distill.texts_per_doc": 10, "distillation.gold_share": 0.5}
 
 # Word vectors of each kind: how they are distilled.
 VECTORS: dict[str, tuple[str | int, ...]] = {
-    "alone": ("--limit", 20_000),
-    "in context": ("--limit", 20_000, "--contexts", 300_000),
+    "many": ("--limit", 20_000, "--contexts", 300_000),
     # For a student of 1.5 MB.
     "few": ("--limit", 2_500, "--width", 24, "--contexts", 300_000),
 }
 NO_VECTORS = "none"
 
-_SPACES = {"SPACY": 50, "IS_SPACE": 50}
 _ROWS = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500}
 _TWICE_THE_ROWS = {"NORM": 10000, "PREFIX": 2000, "SUFFIX": 5000, "SHAPE": 5000}
 _FEW_ROWS = {"NORM": 1800, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 900}
-_MORE_ROWS = {"NORM": 2000, "PREFIX": 500, "SUFFIX": 1000, "SHAPE": 1000, **_SPACES}
 _FEWER_ROWS = {"NORM": 1000, "PREFIX": 250, "SUFFIX": 600, "SHAPE": 500}
 # Of a student that has vectors of frequent words: for the rare ones.
 _RARE_ROWS = {"NORM": 600, "PREFIX": 400, "SUFFIX": 900, "SHAPE": 500}
 
 # Of each shape the size and the kind of word vectors. They do not follow the presets, which are chosen from them.
 SHAPES: dict[str, tuple[Size, str]] = {
-    "96 x 4, 3 pieces, six attributes, alone": (Size(96, 4, 3, _ROWS | _SPACES, 64), "alone"),
-    "96 x 4, 3 pieces, six attributes": (Size(96, 4, 3, _ROWS | _SPACES, 64), "in context"),
-    "96 x 4, 3 pieces": (Size(96, 4, 3, _ROWS, 64), "in context"),
-    "96 x 4, six attributes": (Size(96, 4, 2, _ROWS | _SPACES, 64), "in context"),
-    "96 x 4": (Size(96, 4, 2, _ROWS, 64), "in context"),
+    "96 x 4, 3 pieces": (Size(96, 4, 3, _ROWS, 64), "many"),
+    "96 x 4": (Size(96, 4, 2, _ROWS, 64), "many"),
     "96 x 4, no vectors": (Size(96, 4, 2, _ROWS, 64), NO_VECTORS),
-    "96 x 3": (Size(96, 3, 2, _ROWS, 64), "in context"),
-    "128 x 3": (Size(128, 3, 2, _ROWS, 64), "in context"),
-    "128 x 4, 3 pieces": (Size(128, 4, 3, _TWICE_THE_ROWS, 64), "in context"),
-    "48 x 3, 3 pieces, six attributes": (Size(48, 3, 3, _MORE_ROWS, 32), NO_VECTORS),
+    "96 x 3": (Size(96, 3, 2, _ROWS, 64), "many"),
+    "128 x 3": (Size(128, 3, 2, _ROWS, 64), "many"),
+    "128 x 4, 3 pieces": (Size(128, 4, 3, _TWICE_THE_ROWS, 64), "many"),
     "48 x 3": (Size(48, 3, 2, _FEW_ROWS, 32), NO_VECTORS),
     "48 x 3, few vectors": (Size(48, 3, 2, _RARE_ROWS, 32), "few"),
     "48 x 4, few vectors": (Size(48, 4, 2, _RARE_ROWS, 32), "few"),
