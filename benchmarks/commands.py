@@ -52,7 +52,10 @@ def is_recorded(store: Path) -> bool:
 
 
 def gather(folder: Path, files: list[Path]) -> None:
-    """Make a folder of links to some files, to be read in this order."""
+    """Make a folder of links to some files, to be read in this order.
+
+    What is there stays, where `scripts/gather.py` begins anew: another student's run may be reading it.
+    """
     folder.mkdir(exist_ok=True)
     for number, file in enumerate(files):
         link = folder / f"{number}-{file.name}"
