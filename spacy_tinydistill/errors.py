@@ -195,8 +195,8 @@ MESSAGES: dict[str, str] = {
     # Static vectors
     "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
-    "TD521": "There are no words to make vectors of: the texts are empty and the teacher has no vocabulary of pieces. "
-    "Give text with words in it.",
+    "TD521": "There are no words to make vectors of: the texts have none that occurs {min_count} times, and the "
+    "teacher has no vocabulary of pieces. Give more text, or take rarer words, too, with --min-count 1.",
     "TD522": "Vectors of width {width} cannot be made: the teacher's encoder is {hidden} wide. Give a width between 1 "
     "and {hidden}.",
     "TD523": "The teacher's encoder left no vector for each token of {text!r}. Expected doc._.trf_data of "

@@ -49,13 +49,26 @@ def transformer_teacher(tmp_path_factory) -> Language:
 
 
 def test_words_by_frequency_then_the_encoders_own(transformer_teacher):
-    spellings = frequent_words(transformer_teacher, "transformer", TEXTS, limit=100)
+    spellings = frequent_words(transformer_teacher, "transformer", TEXTS, limit=100, min_count=1)
     words = list(spellings)
     assert words[0] == "the"
     assert words.index("cats") < words.index("house")
     assert words[-2:] == ["house", "tree"]
     assert spellings["the"] == ["the", "The"]
     assert not any(word.startswith(("[", "#")) for word in words)
+
+
+def test_words_that_are_too_rare_in_the_texts(transformer_teacher, tok2vec_teacher):
+    words = [
+        list(frequent_words(transformer_teacher, "transformer", TEXTS, limit=100, min_count=count)) for count in (1, 2)
+    ]
+    assert "cats" in words[0]
+    assert words[1][:4] == ["the", "cat", ".", "and"]
+    # What the encoder has as a piece of its own follows, however rare it is in the texts.
+    assert words[1][4:] == [word for word in WORDS if word not in words[1][:4]]
+    vectors = distill_vectors(tok2vec_teacher, [*TEXTS, "wombat, wombat"], width=8).vocab.vectors
+    assert vectors.find(key="wombat") != -1
+    assert vectors.find(key="sat") == -1
 
 
 def test_limit_and_scale(transformer_teacher):
@@ -125,7 +138,7 @@ def test_pieces_of_a_token_are_averaged(transformer_teacher):
 
 
 def test_student_reads_the_vectors(tok2vec_teacher, tmp_path):
-    blank = distill_vectors(tok2vec_teacher, TEXTS, width=8, limit=50)
+    blank = distill_vectors(tok2vec_teacher, TEXTS, width=8, min_count=1)
     blank.to_disk(tmp_path)
     nlp = spacy.blank("en")
     nlp.config["initialize"]["vectors"] = str(tmp_path)
@@ -145,7 +158,7 @@ def test_student_reads_the_vectors(tok2vec_teacher, tmp_path):
 
 
 def test_strings_stay_out_of_the_student(tok2vec_teacher):
-    nlp = distill_vectors(tok2vec_teacher, ["wombat"], width=8)
+    nlp = distill_vectors(tok2vec_teacher, ["wombat"], width=8, min_count=1)
     assert "wombat" not in nlp.vocab.strings
     assert nlp.vocab.vectors.find(key=tok2vec_teacher.vocab.strings["wombat"]) == 0
 
@@ -201,5 +214,7 @@ def test_width_out_of_range(tok2vec_teacher, width):
 def test_nothing_to_make_vectors_of(tok2vec_teacher):
     with pytest.raises(DistillationError, match="TD521"):
         distill_vectors(tok2vec_teacher, ["", " \n"])
+    with pytest.raises(DistillationError, match="2 times"):
+        distill_vectors(tok2vec_teacher, ["each word once"])
     with pytest.raises(DistillationError, match="TD520"):
         distill_vectors(spacy.blank("en"), TEXTS)

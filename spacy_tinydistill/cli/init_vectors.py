@@ -15,6 +15,7 @@ def init_distill_vectors_cli(
     output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
     width: int = Opt(64, "--width", "-w", min=1, help="Dimensions of a vector"),
     limit: int = Opt(20_000, "--limit", "-n", min=1, help="The most words to keep"),
+    min_count: int = Opt(2, "--min-count", "-m", min=1, help="Of the text's words, only those that occur so often"),
     prune: int = Opt(
         -1, "--prune", "-p", help="Rows; words beyond share that of the most similar one. -1 for a row a word"
     ),
@@ -47,7 +48,15 @@ def init_distill_vectors_cli(
             raise DistillationError("TD507", path=output_path, reason=error) from None
         use_device(gpu_id)
         found = read_texts(texts, column=column)
-        nlp = distill_vectors(load_teacher(teacher), found, width=width, limit=limit, prune=prune, contexts=contexts)
+        nlp = distill_vectors(
+            load_teacher(teacher),
+            found,
+            width=width,
+            limit=limit,
+            min_count=min_count,
+            prune=prune,
+            contexts=contexts,
+        )
         with told_if_not_written(output_path):
             nlp.to_disk(output_path)
     rows, width = nlp.vocab.vectors.shape

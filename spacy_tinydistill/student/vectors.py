@@ -45,6 +45,7 @@ def distill_vectors(
     *,
     width: int = 64,
     limit: int = 20_000,
+    min_count: int = 2,
     prune: int = -1,
     contexts: int = 0,
 ) -> Language:
@@ -59,6 +60,9 @@ def distill_vectors(
         width: How many dimensions to keep; at most as many as the teacher's encoder has. The table takes
             4 * width bytes a row.
         limit: The most words to keep, by frequency.
+        min_count: A word that the texts have less often is none of theirs. A student that learns on these texts meets
+            words without a vector there, as it will elsewhere; where each had one, it would not know what to make of
+            the others.
         prune: Of these, so many have a row of their own, and the others share the row of the most similar among them,
             as by spaCy's `init vectors --prune`; with -1 each has its own. A word takes about 15 bytes for each
             spelling beside its row.
@@ -77,10 +81,10 @@ def distill_vectors(
     encoder = encoder_name(teacher)
     texts = iter(texts)
     first = list(_first_words(teacher, texts, contexts))
-    spellings = frequent_words(teacher, encoder, chain(first, texts), limit)
+    spellings = frequent_words(teacher, encoder, chain(first, texts), limit, min_count)
     words = list(spellings)
     if not words:
-        raise DistillationError("TD521")
+        raise DistillationError("TD521", min_count=min_count)
     hidden = embed_words(teacher, encoder, words[:1]).shape[1]
     if not 1 <= width <= hidden:
         raise DistillationError("TD522", width=width, hidden=hidden)
@@ -109,8 +113,10 @@ def encoder_name(teacher: Language) -> str:
     raise DistillationError("TD520", pipes=", ".join(teacher.pipe_names) or "no pipes", factories=", ".join(ENCODERS))
 
 
-def frequent_words(teacher: Language, encoder: str, texts: Iterable[str], limit: int) -> dict[str, list[str]]:
-    """List words, normalised: those of the texts by frequency, then those of the encoder's vocabulary.
+def frequent_words(
+    teacher: Language, encoder: str, texts: Iterable[str], limit: int, min_count: int
+) -> dict[str, list[str]]:
+    """List words, normalised: those met often enough in the texts by frequency, then those of the encoder's vocabulary.
 
     Returns:
         For each word how it is spelled: as it is, capitalised, and as in the texts. No spelling is of two words.
@@ -123,7 +129,7 @@ def frequent_words(teacher: Language, encoder: str, texts: Iterable[str], limit:
             if not token.is_space:
                 counts[token.norm_] += 1
                 seen[token.norm_][token.text] = None
-    in_texts = (word for word, _ in counts.most_common())
+    in_texts = (word for word, count in counts.most_common() if count >= min_count)
     words = islice(dict.fromkeys(chain(in_texts, piece_words(teacher.get_pipe(encoder)))), limit)
     owners: dict[str, str] = {}
     spellings: dict[str, list[str]] = {}
