@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from spacy_tinydistill.teacher.store import LOCK, Store
-from spacy_tinydistill.teacher.targets import Role
+from spacy_tinydistill.targets.records import Role
+from spacy_tinydistill.targets.store import LOCK, Store
 
 
 def main(teacher: str, corpus: Path, kills: Annotated[int, typer.Option()] = 20, seed: int = 0) -> None:

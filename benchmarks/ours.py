@@ -20,19 +20,20 @@ from spacy.training.loop import create_train_batches, train_while_improving
 from thinc.api import Config, Model
 
 from spacy_tinydistill import distill, record_targets
-from spacy_tinydistill.components.base import Lesson, pipes_of
-from spacy_tinydistill.device import fast_matrices
+from spacy_tinydistill.components.base import Lesson
 from spacy_tinydistill.loop import Progress, distill_while_improving
 from spacy_tinydistill.material import INITIALIZE_SAMPLE, make_corpus
+from spacy_tinydistill.pipes.device import fast_matrices
+from spacy_tinydistill.pipes.pipeline import pipes_of
+from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.report.worker import peak_memory
 from spacy_tinydistill.run import Run, prepare, read_config
 from spacy_tinydistill.schemas import DistillationConfig, read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons, start_lessons
-from spacy_tinydistill.teacher.profile import profile_teacher
+from spacy_tinydistill.targets.records import Record, Role
+from spacy_tinydistill.targets.store import Store, StoreWriter
 from spacy_tinydistill.teacher.recorder import record_store
-from spacy_tinydistill.teacher.store import Store, StoreWriter
-from spacy_tinydistill.teacher.targets import Record, Role
 
 # The last update, on which learning rates depend; no benchmark comes near it.
 FAR_AWAY = 1_000_000

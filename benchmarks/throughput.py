@@ -44,12 +44,12 @@ from spacy.language import Language
 from spacy.tokens import DocBin
 from wasabi import msg, table
 
-from spacy_tinydistill.components.base import pipes_of
 from spacy_tinydistill.corpus import make_examples, read_texts
+from spacy_tinydistill.pipes.pipeline import load_teacher, pipes_of
 from spacy_tinydistill.report.machine import describe_machine, installed_versions
 from spacy_tinydistill.run import Run, prepare, read_config
-from spacy_tinydistill.teacher.recorder import annotate, load_teacher
-from spacy_tinydistill.teacher.targets import Record
+from spacy_tinydistill.targets.records import Record
+from spacy_tinydistill.teacher.recorder import annotate
 
 # What the two sides of part c both have, and what is quick to run in part d.
 SYNTAX = ("tagger", "morphologizer", "parser", "ner")

@@ -16,7 +16,7 @@ from thinc.api import Linear, Model, chain, list2ragged, reduce_mean, set_dropou
 from thinc.types import Floats2d
 
 from spacy_tinydistill.components.base import Lesson, TeachingRule
-from spacy_tinydistill.teacher.targets import Arrays
+from spacy_tinydistill.targets.records import Arrays
 
 # The component. Nothing in it knows of distillation.
 

@@ -14,9 +14,9 @@ import spacy
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_tinydistill.corpus import SUFFIXES
-from spacy_tinydistill.teacher.profile import PipeProfile, TeacherProfile
-from spacy_tinydistill.teacher.store import Header, Manifest, describe_shard, shard_name, to_arrow
-from spacy_tinydistill.teacher.targets import LessonPlan, Record, Role, annotated_bytes
+from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile
+from spacy_tinydistill.targets.records import LessonPlan, Record, Role, annotated_bytes
+from spacy_tinydistill.targets.store import Header, Manifest, describe_shard, shard_name, to_arrow
 
 CORPUS = Path(__file__).parent / "corpus"
 

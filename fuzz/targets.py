@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 import spacy
 
 from spacy_tinydistill.corpus import SUFFIXES, read_texts
-from spacy_tinydistill.curve import read_curve
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import read_curve
 from spacy_tinydistill.files import Folder
+from spacy_tinydistill.pipes.profile import write_files
 from spacy_tinydistill.run import read_config
 from spacy_tinydistill.schemas import read_distillation_config
-from spacy_tinydistill.teacher.profile import write_files
-from spacy_tinydistill.teacher.store import (
+from spacy_tinydistill.targets.records import Role
+from spacy_tinydistill.targets.store import (
     HEADER,
     MANIFEST,
     Manifest,
@@ -27,7 +28,6 @@ from spacy_tinydistill.teacher.store import (
     read_shard,
     shard_name,
 )
-from spacy_tinydistill.teacher.targets import Role
 
 VOCAB = spacy.blank("xx").vocab
 

@@ -17,11 +17,11 @@ from spacy_tinydistill.components.base import teaching_rules
 from spacy_tinydistill.corpus import gold_corpus, text_corpus
 from spacy_tinydistill.schemas import DistillationConfig
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.mixed import mixed_vocabulary_callback
-from spacy_tinydistill.student.pieces import teacher_pieces_callback, train_pieces_callback
-from spacy_tinydistill.student.transformer import tiny_transformer
-from spacy_tinydistill.student.weights import teacher_weights_callback
 from spacy_tinydistill.teacher.corpus import teacher_corpus
+from spacy_tinydistill.tiny_transformer.encoder import tiny_transformer
+from spacy_tinydistill.tiny_transformer.mixed_vocabulary import mixed_vocabulary_callback
+from spacy_tinydistill.tiny_transformer.pieces import teacher_pieces_callback, train_pieces_callback
+from spacy_tinydistill.tiny_transformer.weights import teacher_weights_callback
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "config.md"

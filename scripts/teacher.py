@@ -9,7 +9,7 @@ from spacy.cli.train import train
 from wasabi import msg
 
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.teacher.profile import find_pipeline
+from spacy_tinydistill.pipes.pipeline import find_pipeline
 
 
 def main(

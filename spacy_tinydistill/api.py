@@ -18,9 +18,8 @@ from wasabi import msg
 
 from . import loop
 from .checkpoint import read_checkpoint
-from .curve import CURVE_NAME
-from .device import use_device
 from .errors import DistillationError
+from .evaluation_log import CURVE_NAME
 from .files import Folder, remove, told_if_not_written
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 from .material import (
@@ -35,6 +34,8 @@ from .material import (
     read_dev,
     start_student,
 )
+from .pipes.device import use_device
+from .pipes.profile import fingerprint
 from .report.compare import Recorded, compare_recorded
 from .report.report import HTML_NAME, JSON_NAME
 from .report.scores import Side
@@ -42,10 +43,9 @@ from .report.size import count_parameters
 from .run import Run, Teacher, check_named, list_records, list_teachers, prepare, prepare_recorded
 from .schemas import shares_of
 from .student.meta import add_origin, plain_scores
-from .teacher.profile import fingerprint
+from .targets.store import HEADER, LOCK, MANIFEST, Manifest, Store, StoreWriter, check_teacher
 from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import record_store
-from .teacher.store import HEADER, LOCK, MANIFEST, Manifest, Store, StoreWriter, check_teacher
 
 CONFIG_NAME = "config.cfg"
 DIR_TARGETS = "targets"

@@ -14,10 +14,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, Token
 from spacy.training import Example
 
-from .components.base import pipes_of
 from .errors import DistillationError
-from .student.vectors import vocabulary_words
-from .teacher.encoder import Floats, to_numpy
+from .pipes.encoder import Floats, to_numpy
+from .pipes.pipeline import pipes_of
+from .vectors import vocabulary_words
 
 Augmenter = Callable[[Language, Example], Iterator[Example]]
 
@@ -105,7 +105,7 @@ def _spell(word: str, like: Token) -> str:
 
 
 def _neighbours_in(teacher: str, count: int) -> "_Neighbours":
-    from .teacher.recorder import load_teacher
+    from .pipes.pipeline import load_teacher
 
     nlp = load_teacher(teacher)
     for _, pipe in pipes_of(nlp):

@@ -14,9 +14,10 @@ import srsly
 from spacy.language import Language
 from thinc.api import Model, Ops, Optimizer, PyTorchShim, torch2xp, xp2torch
 
-from .components.base import Lesson, pipes_of
+from .components.base import Lesson
 from .errors import DistillationError
 from .files import write_whole
+from .pipes.pipeline import pipes_of
 
 FILE_NAME = "checkpoint.msgpack"
 

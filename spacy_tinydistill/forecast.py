@@ -26,10 +26,10 @@ from .report.size import bytes_on_disk
 from .report.worker import peak_memory
 from .run import LEARNED, SAMPLE, Corpora, Run, list_records
 from .schemas import DistillationConfig
-from .teacher.fit import Coverage, measure_coverage, unpredicted_labels
+from .targets.records import Role
+from .targets.store import HEADER, SHARD_WORDS, WINDOW_SHARDS, Store, StoreWriter, to_arrow
+from .teacher.coverage import Coverage, measure_coverage, unpredicted_labels
 from .teacher.recorder import annotate, record_store
-from .teacher.store import HEADER, SHARD_WORDS, WINDOW_SHARDS, Store, StoreWriter, to_arrow
-from .teacher.targets import Role
 
 # How long to ask the teacher, and how long to learn.
 ASKING_SECONDS = 15.0

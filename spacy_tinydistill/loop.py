@@ -20,15 +20,16 @@ from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
 from .components.annotations import speaks_of
-from .components.base import Lesson, is_encoder, pipes_of
-from .curve import CURVE_NAME, add_point, cut_back
-from .device import fast_matrices, is_out_of_memory
+from .components.base import Lesson
 from .errors import DistillationError
+from .evaluation_log import CURVE_NAME, add_point, cut_back
 from .files import told_if_not_written
+from .pipes.device import fast_matrices, is_out_of_memory
+from .pipes.pipeline import is_encoder, pipes_of
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
 from .student.pipeline import save_student
-from .teacher.targets import Targets
+from .targets.records import Targets
 
 DIR_MODEL_BEST = "model-best"
 DIR_MODEL_LAST = "model-last"

@@ -26,9 +26,9 @@ from .student.pipeline import (
     needed_strings,
     start_lessons,
 )
+from .targets.records import Record, Role, Targets
+from .targets.store import Store
 from .teacher.recorder import ask
-from .teacher.store import Store
-from .teacher.targets import Record, Role, Targets
 
 T = TypeVar("T")
 

@@ -10,9 +10,11 @@ from spacy.language import Language
 from spacy.training import Example
 
 from .components.base import Lesson
-from .device import use_device
 from .errors import DistillationError
 from .material import INITIALIZE_SAMPLE, start_student
+from .pipes.device import use_device
+from .pipes.pipeline import load_teacher
+from .pipes.profile import profile_teacher
 from .run import (
     SAMPLE,
     Run,
@@ -36,10 +38,8 @@ from .student.pipeline import (
     plan_lessons,
     start_lessons,
 )
+from .targets.store import Header
 from .teacher.ensemble import make_ensemble
-from .teacher.profile import profile_teacher
-from .teacher.recorder import load_teacher
-from .teacher.store import Header
 
 CORPORA = {"distill": "Texts", "gold": "Gold annotations", "dev": "Dev data"}
 

@@ -19,6 +19,8 @@ from wasabi import msg
 
 from .corpus import Reader, make_examples, replace_surrogates
 from .errors import DistillationError
+from .pipes.pipeline import load_teacher
+from .pipes.profile import TeacherProfile, fingerprint, profile_teacher
 from .schemas import DistillationConfig, check_end, read_distillation_config, reason_of, shares_of
 from .student.config import first_config
 from .student.pipeline import (
@@ -31,11 +33,9 @@ from .student.pipeline import (
     plan_lessons,
     plan_recorded_lessons,
 )
+from .targets.records import LessonPlan, Record, Role
+from .targets.store import Header, Store
 from .teacher.ensemble import EnsembleStore, make_ensemble
-from .teacher.profile import TeacherProfile, fingerprint, profile_teacher
-from .teacher.recorder import load_teacher
-from .teacher.store import Header, Store
-from .teacher.targets import LessonPlan, Record, Role
 
 # A package, a folder, or a loaded pipeline.
 Teacher = str | Path | Language

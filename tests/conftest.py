@@ -24,10 +24,10 @@ from spacy.util import copy_config
 from thinc.api import Adam, Config, Model, fix_random_seed
 
 from spacy_tinydistill import distill
+from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons
-from spacy_tinydistill.teacher.profile import profile_teacher
 from spacy_tinydistill.teacher.recorder import annotate
 
 # Every trainable pipe that spaCy ships, in an order in which each finds what it reads.
@@ -77,7 +77,7 @@ def teacher() -> Language:
 @pytest.fixture
 def in_float32(monkeypatch) -> None:
     """Teachers are asked in float32, also on a CPU that is faster in bfloat16."""
-    monkeypatch.setattr("spacy_tinydistill.teacher.precision.CPU_CAPABILITIES", ())
+    monkeypatch.setattr("spacy_tinydistill.pipes.precision.CPU_CAPABILITIES", ())
 
 
 @pytest.fixture(scope="session")

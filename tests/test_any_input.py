@@ -19,8 +19,8 @@ from spacy_tinydistill import distill
 from spacy_tinydistill.corpus import replace_surrogates
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.store import Store
-from spacy_tinydistill.teacher.targets import Role
+from spacy_tinydistill.targets.records import Role
+from spacy_tinydistill.targets.store import Store
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "trainable_lemmatizer": {"min_tree_freq": 1},

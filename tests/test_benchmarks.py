@@ -15,7 +15,7 @@ from spacy.tokens import DocBin
 from spacy.util import import_file
 from tiny_teacher import make_teacher, write_texts
 
-from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.components.registry import choose_rule
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 THROUGHPUT = BENCHMARKS / "throughput.py"

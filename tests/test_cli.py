@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
 import spacy_tinydistill.cli.init_vectors  # noqa: F401
-from spacy_tinydistill.curve import read_curve
+from spacy_tinydistill.evaluation_log import read_curve
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.run import prepare
 

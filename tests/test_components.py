@@ -14,7 +14,7 @@ from spacy.tokens import DocBin, Span
 from spacy.training import Example
 from spacy.util import filter_spans
 
-from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.components.registry import choose_rule
 from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.components.token_labels import TokenLabels
 from spacy_tinydistill.components.transitions import Transitions

@@ -23,8 +23,8 @@ from spacy_tinydistill.cli import debug as debug_command
 from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.run import list_records
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.fit import Coverage, measure_coverage, unpredicted_labels
-from spacy_tinydistill.teacher.store import read_manifest
+from spacy_tinydistill.targets.store import read_manifest
+from spacy_tinydistill.teacher.coverage import Coverage, measure_coverage, unpredicted_labels
 
 
 @pytest.fixture(autouse=True)

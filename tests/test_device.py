@@ -10,7 +10,7 @@ from thinc.api import Linear, NumpyOps
 from threadpoolctl import threadpool_info
 from tiny_teacher import make_teacher
 
-from spacy_tinydistill.device import fast_matrices
+from spacy_tinydistill.pipes.device import fast_matrices
 from spacy_tinydistill.signals import terminable
 
 
@@ -67,7 +67,7 @@ def test_a_signal_is_not_lost_where_c_calls_back(monkeypatch):
         call_back()
         return nullcontext()
 
-    monkeypatch.setattr("spacy_tinydistill.device.threadpool_limits", limits)
+    monkeypatch.setattr("spacy_tinydistill.pipes.device.threadpool_limits", limits)
     with pytest.raises(SystemExit) as caught, terminable(), fast_matrices(spacy.blank("en")):
         raise AssertionError("it went on")
     assert caught.value.code == 143

@@ -41,10 +41,10 @@ from spacy_tinydistill.components.token_labels import token_labels
 from spacy_tinydistill.components.transitions import transitions
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher import store as store_module
+from spacy_tinydistill.targets import store as store_module
+from spacy_tinydistill.targets.records import Role, pack_soft_labels
+from spacy_tinydistill.targets.store import Store
 from spacy_tinydistill.teacher.ensemble import EnsembleStore
-from spacy_tinydistill.teacher.store import Store
-from spacy_tinydistill.teacher.targets import Role, pack_soft_labels
 
 # The averages, by rule
 

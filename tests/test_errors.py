@@ -29,8 +29,8 @@ import spacy_tinydistill.cli.init_config
 from spacy_tinydistill import api, distill, run
 from spacy_tinydistill.checkpoint import FORMAT_VERSION, read_checkpoint
 from spacy_tinydistill.errors import MESSAGES, DistillationError
+from spacy_tinydistill.pipes.pipeline import load_teacher
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.recorder import load_teacher
 
 SOURCES = sorted(Path(spacy_tinydistill.__file__).parent.rglob("*.py"))
 

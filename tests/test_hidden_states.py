@@ -16,9 +16,10 @@ from tiny_teacher import ENCODER, LANGUAGE, MODELS, TEXTS, annotate_gold, write_
 
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components.hidden_states import HiddenStatesLesson
-from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, _GradientStream
+from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.pipeline import (
     describe_lessons,
@@ -27,7 +28,6 @@ from spacy_tinydistill.student.pipeline import (
     plan_lessons,
     start_lessons,
 )
-from spacy_tinydistill.teacher.profile import profile_teacher
 
 RULE = "spacy-tinydistill.HiddenStates.v1"
 

@@ -19,13 +19,13 @@ pytest.importorskip("spacy_huggingface_pipelines", reason="needs spacy-huggingfa
 torch = pytest.importorskip("torch", reason="needs the extra [transformers]")
 
 from spacy_tinydistill.components.text_scores import TextScores  # noqa: E402
+from spacy_tinydistill.pipes.profile import fingerprint, profile_teacher  # noqa: E402
+from spacy_tinydistill.pipes.third_party import list_labels  # noqa: E402
 from spacy_tinydistill.report.size import count_parameters  # noqa: E402
 from spacy_tinydistill.student.config import student_config, unmirrored_pipes  # noqa: E402
-from spacy_tinydistill.teacher.profile import fingerprint, profile_teacher  # noqa: E402
+from spacy_tinydistill.targets.records import Record, Role  # noqa: E402
+from spacy_tinydistill.targets.store import Store  # noqa: E402
 from spacy_tinydistill.teacher.recorder import annotate, ask  # noqa: E402
-from spacy_tinydistill.teacher.store import Store  # noqa: E402
-from spacy_tinydistill.teacher.targets import Record, Role  # noqa: E402
-from spacy_tinydistill.teacher.wrapped import list_labels  # noqa: E402
 
 example = import_file("hugging_face_teacher", ROOT / "examples" / "hugging_face_teacher.py")
 

@@ -18,7 +18,7 @@ from tiny_teacher import TEXTS, make_teacher, write_texts
 
 from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.store import LOCK, Store
+from spacy_tinydistill.targets.store import LOCK, Store
 
 pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("tokenizers", reason="needs the extra [tiny-transformer]")

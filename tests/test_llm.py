@@ -15,9 +15,9 @@ from spacy_tinydistill import record_targets
 from spacy_tinydistill.components.annotations import Annotations
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.student.config import student_config
+from spacy_tinydistill.targets.records import Record, Role
+from spacy_tinydistill.targets.store import Store
 from spacy_tinydistill.teacher.recorder import annotate, ask
-from spacy_tinydistill.teacher.store import Store
-from spacy_tinydistill.teacher.targets import Record, Role
 
 spacy_llm = pytest.importorskip("spacy_llm", reason="needs spacy-llm")
 
@@ -134,7 +134,7 @@ def test_an_llm_that_never_answers(make_llm, tmp_path):
 
 
 def test_a_llm_that_fails_goes_on_where_it_stopped(make_llm, tmp_path, monkeypatch):
-    monkeypatch.setattr("spacy_tinydistill.teacher.store.SHARD_WORDS", 20)
+    monkeypatch.setattr("spacy_tinydistill.targets.store.SHARD_WORDS", 20)
     left = [12]
 
     def answer(prompt: str) -> str:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from thinc.api import Linear, Logistic, Model, NumpyOps, Softmax, chain, fix_random_seed, softmax_activation
 
-from spacy_tinydistill.components.base import choose_rule, output_activation, to_output_gradient
+from spacy_tinydistill.components.base import output_activation, to_output_gradient
+from spacy_tinydistill.components.registry import choose_rule
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.losses import (
     attention_error,

@@ -21,8 +21,8 @@ from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
 from spacy_tinydistill import api, run
+from spacy_tinydistill.pipes.pipeline import load_teacher
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.recorder import load_teacher
 
 
 @dataclass

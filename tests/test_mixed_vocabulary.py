@@ -26,18 +26,18 @@ from test_transformer_layers import (
     trained_pieces,
 )
 
-from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.loop import DIR_MODEL_LAST
-from spacy_tinydistill.student.mixed import (
+from spacy_tinydistill.tiny_transformer.encoder import find_transformer, mix_pieces, own_pieces, tiny_transformer
+from spacy_tinydistill.tiny_transformer.mixed_vocabulary import (
     fit_to_table,
     inherit,
     mixed_vocabulary_callback,
     own_vectors,
     piece_vectors,
 )
-from spacy_tinydistill.student.pieces import MixedPieces, train_pieces
-from spacy_tinydistill.student.transformer import find_transformer, mix_pieces, own_pieces, tiny_transformer
+from spacy_tinydistill.tiny_transformer.pieces import MixedPieces, train_pieces
 
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")

@@ -23,11 +23,11 @@ from tiny_teacher import make_teacher, write_texts
 import spacy_tinydistill.cli.distill_targets  # noqa: F401
 from spacy_tinydistill import record_targets
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.targets import store as store_module
+from spacy_tinydistill.targets.records import Role
+from spacy_tinydistill.targets.store import PENDING, Store, StoreWriter, read_manifest
 from spacy_tinydistill.teacher import ray as ray_module
-from spacy_tinydistill.teacher import store as store_module
 from spacy_tinydistill.teacher.ray import Worker, _Recorder
-from spacy_tinydistill.teacher.store import PENDING, Store, StoreWriter, read_manifest
-from spacy_tinydistill.teacher.targets import Role
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 

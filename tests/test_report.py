@@ -16,8 +16,8 @@ from thinc.api import Linear, chain, fix_random_seed
 from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.benchmark
-from spacy_tinydistill.curve import CURVE_NAME
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import CURVE_NAME
 from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report import speed
 from spacy_tinydistill.report.compare import _read_data, compare

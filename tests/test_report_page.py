@@ -21,8 +21,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_tinydistill.curve import CURVE_NAME, add_point, cut_back, read_curve
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import CURVE_NAME, add_point, cut_back, read_curve
 from spacy_tinydistill.report.card import TITLE, cell, write_card, write_meta
 from spacy_tinydistill.report.compare import Recorded, compare_recorded, compare_sides
 from spacy_tinydistill.report.disagreement import MOST_TOKENS, SENTENCES

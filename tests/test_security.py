@@ -25,7 +25,7 @@ from spacy_tinydistill.files import Folder, write_whole
 from spacy_tinydistill.report.report import Report
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import save_student
-from spacy_tinydistill.teacher.store import PENDING
+from spacy_tinydistill.targets.store import PENDING
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(spacy_tinydistill.__file__).parent

@@ -29,10 +29,11 @@ from spacy_tinydistill import distill, files, record_targets
 from spacy_tinydistill import run as run_module
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.material import make_corpus
+from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile, fingerprint, write_files
 from spacy_tinydistill.run import prepare, prepare_recorded
-from spacy_tinydistill.teacher import store as store_module
-from spacy_tinydistill.teacher.profile import PipeProfile, TeacherProfile, fingerprint, write_files
-from spacy_tinydistill.teacher.store import (
+from spacy_tinydistill.targets import store as store_module
+from spacy_tinydistill.targets.records import LessonPlan, Record, Role
+from spacy_tinydistill.targets.store import (
     FORMAT_VERSION,
     HEADER,
     LOCK,
@@ -46,7 +47,6 @@ from spacy_tinydistill.teacher.store import (
     read_manifest,
     shard_name,
 )
-from spacy_tinydistill.teacher.targets import LessonPlan, Record, Role
 
 PIPES = ["tagger", "parser", "ner", "textcat", "spancat"]
 

@@ -17,6 +17,7 @@ from thinc.api import Config, fix_random_seed
 from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 
 import spacy_tinydistill
+from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import SIZES, student_config, unmirrored_pipes
 from spacy_tinydistill.student.pipeline import (
@@ -26,7 +27,6 @@ from spacy_tinydistill.student.pipeline import (
     plan_lessons,
     save_student,
 )
-from spacy_tinydistill.teacher.profile import profile_teacher
 
 LEARNING = [
     "tagger",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_tinydistill.teacher.targets import pack_soft_labels, unpack_soft_labels
+from spacy_tinydistill.targets.records import pack_soft_labels, unpack_soft_labels
 
 # Of a half-precision number, relative.
 HALF = 2.0**-10

@@ -19,9 +19,9 @@ from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components.hidden_states import HiddenStatesLesson
 from spacy_tinydistill.components.transformer_layers import TransformerLayersLesson
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.pipes.encoder import all_layers, attention, piece_attention, token_layers
+from spacy_tinydistill.pipes.precision import autocast
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.teacher.encoder import all_layers, attention, piece_attention, token_layers
-from spacy_tinydistill.teacher.precision import autocast
 
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 transformers = pytest.importorskip("transformers", reason="needs the extra [transformers]")

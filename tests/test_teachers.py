@@ -15,15 +15,15 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 from thinc.util import has_cupy_gpu
 
-from spacy_tinydistill.components.base import choose_rule
+from spacy_tinydistill.components.registry import choose_rule
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.pipes.encoder import token_layers
+from spacy_tinydistill.pipes.precision import _pytorch_modules, autocast, fastest_precision
 from spacy_tinydistill.schemas import read_distillation_config
-from spacy_tinydistill.student.pieces import Pieces, copy_pieces, teacher_pieces_callback
 from spacy_tinydistill.student.pipeline import plan_lessons
-from spacy_tinydistill.teacher.encoder import token_layers
-from spacy_tinydistill.teacher.precision import _pytorch_modules, autocast, fastest_precision
+from spacy_tinydistill.targets.records import Record
 from spacy_tinydistill.teacher.recorder import ask
-from spacy_tinydistill.teacher.targets import Record
+from spacy_tinydistill.tiny_transformer.pieces import Pieces, copy_pieces, teacher_pieces_callback
 
 # Small enough to run in no time, and as the real ones in all else.
 WIDTH = 32

@@ -19,10 +19,10 @@ from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_texts
 
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST
-from spacy_tinydistill.student import transformer
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.pieces import CONTINUED, UNKNOWN, train_pieces
-from spacy_tinydistill.student.transformer import cut_windows, tiny_transformer
+from spacy_tinydistill.tiny_transformer import encoder
+from spacy_tinydistill.tiny_transformer.encoder import cut_windows, tiny_transformer
+from spacy_tinydistill.tiny_transformer.pieces import CONTINUED, UNKNOWN, train_pieces
 
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("tokenizers", reason="needs the extra [tiny-transformer]")
@@ -104,7 +104,7 @@ def test_the_same_whatever_the_batch(model, docs, monkeypatch):
     for doc, rows in zip(docs, together, strict=True):
         numpy.testing.assert_allclose(model.predict([doc])[0], rows, rtol=1e-4, atol=1e-5)
     assert abs(together[0][0] - together[0][1]).max() > 0.1
-    monkeypatch.setattr(transformer, "CHUNK_PIECES", 1)
+    monkeypatch.setattr(encoder, "CHUNK_PIECES", 1)
     for in_parts, rows in zip(model.predict(docs), together, strict=True):
         numpy.testing.assert_allclose(in_parts, rows, rtol=1e-4, atol=1e-5)
     assert [rows.shape for rows in model.predict([NLP.make_doc("")])] == [(0, 16)]
@@ -120,7 +120,7 @@ def test_gradients(docs, monkeypatch):
         rows = model.predict(docs)
         return float(sum((a.astype("float64") * b).sum() for a, b in zip(rows, wanted, strict=True)))
 
-    monkeypatch.setattr(transformer, "CHUNK_PIECES", 40)
+    monkeypatch.setattr(encoder, "CHUNK_PIECES", 40)
     _, backprop = model.begin_update(docs)
     backprop(wanted)
     for name, weights in model.shims[0]._model.named_parameters():
@@ -238,7 +238,7 @@ def test_pieces():
 def test_pieces_are_the_same_in_another_process():
     code = """
         import sys
-        from spacy_tinydistill.student.pieces import train_pieces
+        from spacy_tinydistill.tiny_transformer.pieces import train_pieces
         print(train_pieces(lambda: sys.argv[1:], 100).json)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), *TEXTS]
@@ -324,7 +324,7 @@ def test_without_pytorch():
         for name in ("torch", "tokenizers", "safetensors"):
             sys.modules[name] = None
         from spacy.util import registry
-        import spacy_tinydistill.student.pieces
+        import spacy_tinydistill.tiny_transformer.pieces
         make = registry.architectures.get({ARCHITECTURE!r})
         try:
             make()

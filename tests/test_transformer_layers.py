@@ -20,13 +20,14 @@ from thinc.api import Adam
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components import transformer_layers as transformer_layers_module
 from spacy_tinydistill.components.transformer_layers import transformer_layers
-from spacy_tinydistill.curve import CURVE_NAME, read_curve
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
 from spacy_tinydistill.losses import mean_squared_error
+from spacy_tinydistill.pipes.encoder import all_layers, attention, piece_attention, token_layers
+from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.pieces import copy_pieces, train_pieces
 from spacy_tinydistill.student.pipeline import (
     describe_lessons,
     initialize_student,
@@ -34,12 +35,11 @@ from spacy_tinydistill.student.pipeline import (
     plan_lessons,
     start_lessons,
 )
-from spacy_tinydistill.student.transformer import find_transformer, tiny_transformer
-from spacy_tinydistill.student.weights import start_from
-from spacy_tinydistill.teacher.encoder import all_layers, attention, piece_attention, token_layers
-from spacy_tinydistill.teacher.profile import profile_teacher
+from spacy_tinydistill.targets.records import Record
 from spacy_tinydistill.teacher.recorder import ask
-from spacy_tinydistill.teacher.targets import Record
+from spacy_tinydistill.tiny_transformer.encoder import find_transformer, tiny_transformer
+from spacy_tinydistill.tiny_transformer.pieces import copy_pieces, train_pieces
+from spacy_tinydistill.tiny_transformer.weights import start_from
 
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
@@ -203,7 +203,7 @@ def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_pat
 )
 def test_gradients(teacher, teacher_path, texts, width, down_weight, projections, monkeypatch):
     """Of every weight of the student and of its projections; moved along it, the loss changes as it says."""
-    monkeypatch.setattr("spacy_tinydistill.student.transformer.CHUNK_PIECES", 60)
+    monkeypatch.setattr("spacy_tinydistill.tiny_transformer.encoder.CHUNK_PIECES", 60)
     rule = {"layers": "last", "attention_weight": 3.0, "down_weight": down_weight}
     config = config_of(teacher, teacher_pieces(teacher_path), rule, layers=1, width=width)
     room = Classroom(teacher, config, [*SHORT, texts[0]])

@@ -8,7 +8,8 @@ from spacy.tokens import Doc
 from thinc.api import Ragged
 
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.student.vectors import (
+from spacy_tinydistill.pipes.encoder import token_layers
+from spacy_tinydistill.vectors import (
     add_contexts,
     distill_vectors,
     embed_contexts,
@@ -17,7 +18,6 @@ from spacy_tinydistill.student.vectors import (
     most_similar,
     principal_components,
 )
-from spacy_tinydistill.teacher.encoder import token_layers
 
 TEXTS = ["The cat sat on the mat.", "A dog and the cat ran.", "Cats, dogs and mats!"]
 WORDS = ["cat", "dog", "mat", "sat", "the", "ran", "on", "a", "and", ".", "house", "tree"]

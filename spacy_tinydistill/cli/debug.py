@@ -13,7 +13,7 @@ from ._util import numbered_errors, read_names, read_overrides
 if TYPE_CHECKING:
     from ..forecast import Forecast
     from ..preflight import Check, Ready
-    from ..teacher.fit import Coverage
+    from ..teacher.coverage import Coverage
 
 # Measured with an English MiniLM: no piece unknown and 1.1 a word in English, of questions as of the web; in other
 # languages 1.6 to 5.5 a word, and 2 to 95 % unknown where their letters are. With 14,000 distilled vectors: 7 % of the

@@ -20,8 +20,8 @@ def init_distill_config_cli(
 ) -> None:
     """Write a complete config for a student that mirrors a teacher's pipes."""
     from ..errors import DistillationError
+    from ..pipes.pipeline import load_teacher
     from ..student.config import student_config, unmirrored_pipes
-    from ..teacher.recorder import load_teacher
 
     import_code(code_path)
     with numbered_errors():

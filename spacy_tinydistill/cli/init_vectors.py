@@ -29,11 +29,11 @@ def init_distill_vectors_cli(
 ) -> None:
     """Distil static word vectors from a teacher's transformer, for a student to start from."""
     from ..corpus import read_texts
-    from ..device import use_device
     from ..errors import DistillationError
     from ..files import told_if_not_written
-    from ..student.vectors import distill_vectors
-    from ..teacher.recorder import load_teacher
+    from ..pipes.device import use_device
+    from ..pipes.pipeline import load_teacher
+    from ..vectors import distill_vectors
 
     import_code(code_path)
     with numbered_errors():

@@ -19,9 +19,10 @@ from spacy.pipeline.spancat import SpanCategorizer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..teacher.targets import Arrays, annotated_bytes, read_annotated_bytes
-from ..teacher.wrapped import excludes, has_answered, is_text_classifier, list_labels
-from .base import Lesson, Reads, TeachingRule, is_encoder, pipes_of
+from ..pipes.pipeline import is_encoder, pipes_of
+from ..pipes.third_party import excludes, has_answered, is_text_classifier, list_labels
+from ..targets.records import Arrays, annotated_bytes, read_annotated_bytes
+from .base import Lesson, Reads, TeachingRule
 
 # What spaCy's pipes learn of tokens. The first kind that a pipe is of counts.
 TOKEN_ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (

@@ -5,22 +5,20 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
-from inspect import signature
 from typing import Any, ClassVar
 
 import catalogue
 import numpy
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
 
 from ..errors import DistillationError
 from ..losses import soft_binary_cross_entropy, soft_cross_entropy
-from ..teacher.targets import Arrays
+from ..targets.records import Arrays
 
 teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
 registry.teaching_rules = teaching_rules  # type: ignore[attr-defined]
@@ -136,50 +134,6 @@ class TeachingRule(ABC):
             DistillationError: TD220, they have other labels; TD222, there is no way.
         """
         raise DistillationError("TD222", pipe=name, rule=type(self).__name__)
-
-
-def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
-    """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
-    return nlp.pipeline
-
-
-def is_encoder(pipe: Any) -> bool:
-    """Whether a pipe hands its vectors to others, which listen to it."""
-    return hasattr(pipe, "listeners")
-
-
-def choose_rule(student: Any, teacher: Any) -> TeachingRule:
-    """Find the registered rule that accepts the pair; hard labels through the Doc where no other does.
-
-    Args:
-        student: The student's pipe.
-        teacher: The teacher's pipe.
-    """
-    from .annotations import Annotations
-
-    for rule in _default_rules():
-        if not isinstance(rule, Annotations) and rule.accepts(student, teacher):
-            return rule
-    return Annotations()
-
-
-def find_rule(name: str) -> TeachingRule:
-    """Make the registered rule whose class has a name, with its default settings.
-
-    Raises:
-        DistillationError: TD612, there is none.
-    """
-    rules = {type(rule).__name__: rule for rule in _default_rules()}
-    if name not in rules:
-        raise DistillationError("TD612", rule=name, known=", ".join(rules))
-    return rules[name]
-
-
-def _default_rules() -> Iterator[TeachingRule]:
-    for _, make in sorted(teaching_rules.get_all().items()):
-        # What has no default, only a config can say.
-        if all(parameter.default is not parameter.empty for parameter in signature(make).parameters.values()):
-            yield make()
 
 
 def check_temperature(temperature: float) -> float:

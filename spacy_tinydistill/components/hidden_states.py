@@ -11,9 +11,10 @@ from thinc.api import Linear, Model, chain, with_array
 
 from ..errors import DistillationError
 from ..losses import mean_squared_error
-from ..teacher.encoder import all_layers, token_layers
-from ..teacher.targets import Arrays
-from .base import Lesson, Reads, TeachingRule, is_encoder
+from ..pipes.encoder import all_layers, token_layers
+from ..pipes.pipeline import is_encoder
+from ..targets.records import Arrays
+from .base import Lesson, Reads, TeachingRule
 
 
 def hidden_states(layers: Sequence[int] = (-1,), weight: float = 1.0) -> "HiddenStates":

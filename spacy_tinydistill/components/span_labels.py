@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 from thinc.types import Ragged
 
-from ..teacher.targets import Arrays
+from ..targets.records import Arrays
 from .base import (
     Average,
     Lesson,

@@ -8,16 +8,8 @@ from spacy.pipeline import TextCategorizer
 from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
-from ..teacher.targets import Arrays
-from .base import (
-    Average,
-    Lesson,
-    TeachingRule,
-    check_temperature,
-    match_labels,
-    match_teachers,
-    soft_label_gradient,
-)
+from ..targets.records import Arrays
+from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers, soft_label_gradient
 
 
 def text_labels(temperature: float = 1.0) -> "TextLabels":

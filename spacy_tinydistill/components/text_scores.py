@@ -7,8 +7,8 @@ import numpy
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.tokens import Doc
 
-from ..teacher.targets import Arrays
-from ..teacher.wrapped import excludes, has_answered, is_text_classifier, list_labels
+from ..pipes.third_party import excludes, has_answered, is_text_classifier, list_labels
+from ..targets.records import Arrays
 from .base import Reads
 from .text_labels import TextLabels
 

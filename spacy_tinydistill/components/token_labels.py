@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, set_dropout_rate
 
 from ..losses import soft_cross_entropy
-from ..teacher.targets import Arrays, pack_soft_labels, unpack_soft_labels
+from ..targets.records import Arrays, pack_soft_labels, unpack_soft_labels
 from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers
 
 

@@ -13,11 +13,12 @@ from thinc.types import Floats2d
 
 from ..errors import DistillationError
 from ..losses import attention_error, centre_attention, map_layers, mean_squared_error, unexplained_variance
-from ..student.pieces import END, START, pieces_of
-from ..student.transformer import Watch, find_transformer, own_pieces
-from ..teacher.encoder import all_layers, attention, piece_attention, token_layers
-from ..teacher.targets import Arrays
-from .base import Lesson, Reads, TeachingRule, is_encoder
+from ..pipes.encoder import all_layers, attention, piece_attention, token_layers
+from ..pipes.pipeline import is_encoder
+from ..targets.records import Arrays
+from ..tiny_transformer.encoder import Watch, find_transformer, own_pieces
+from ..tiny_transformer.pieces import END, START, pieces_of
+from .base import Lesson, Reads, TeachingRule
 
 # In what a store says of its contents, beside "hidden states" and "attention".
 EMBEDDINGS = "embeddings"

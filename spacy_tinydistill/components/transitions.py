@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
-from ..teacher.targets import Arrays
+from ..targets.records import Arrays
 from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers
 from .step_model import StepLayers, StepModel
 

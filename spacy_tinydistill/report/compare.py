@@ -16,14 +16,14 @@ from spacy.vocab import Vocab
 
 from ..components.annotations import decide
 from ..corpus import SUFFIXES, list_files, read_texts
-from ..curve import CURVE_NAME, read_curve
-from ..device import use_device
 from ..errors import DistillationError
-from ..teacher.profile import bytes_on_disk
+from ..evaluation_log import CURVE_NAME, read_curve
+from ..pipes.device import use_device
+from ..pipes.profile import bytes_on_disk
 from ..user_code import import_user_code
+from .annotations import Said, count_confusions, count_labels, list_layers, read_layers
 from .card import write_meta
 from .disagreement import find_disagreements
-from .layers import Said, count_confusions, count_labels, list_layers, read_layers
 from .machine import describe_machine, installed_versions
 from .report import JSON_NAME, Report, find_tried
 from .scores import Side, annotate, ratio, score_sides, share_scores

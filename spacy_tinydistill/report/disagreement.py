@@ -7,7 +7,7 @@ from typing import Any
 from spacy.displacy import get_doc_settings
 from spacy.tokens import Doc, Span, Token
 
-from .layers import Layer, Mark, Place, Reading, Said, differences, morph_label
+from .annotations import Layer, Mark, Place, Reading, Said, differences, morph_label
 
 # So many are shown, shared among the ways to draw them.
 SENTENCES = 20

@@ -5,7 +5,7 @@ from pathlib import Path
 from spacy.language import Language
 from thinc.api import Model
 
-from ..teacher.wrapped import find_module, is_llm
+from ..pipes.third_party import find_module, is_llm
 
 
 def bytes_on_disk(path: Path) -> int:

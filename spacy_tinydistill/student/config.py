@@ -9,9 +9,9 @@ from spacy.pipeline import TextCategorizer, TrainablePipe
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config
 
-from ..components.base import pipes_of
 from ..errors import DistillationError
-from ..teacher.wrapped import find_counterpart
+from ..pipes.pipeline import pipes_of
+from ..pipes.third_party import find_counterpart
 
 
 @dataclass(frozen=True)

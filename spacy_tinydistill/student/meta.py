@@ -8,9 +8,9 @@ from spacy.language import Language
 from spacy.util import get_minor_version_range
 from thinc.api import Model
 
-from ..components.base import pipes_of
-from ..teacher.profile import TeacherProfile
-from .transformer import NAME
+from ..pipes.pipeline import pipes_of
+from ..pipes.profile import TeacherProfile
+from ..tiny_transformer.encoder import NAME
 
 # What a teacher declares about itself that its student must pass on.
 INHERITED = ("author", "email", "url", "license", "sources")

@@ -15,12 +15,14 @@ from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
 from ..components.annotations import Annotations, needed_labels
-from ..components.base import Lesson, TeachingRule, choose_rule, find_rule, is_encoder, pipes_of
+from ..components.base import Lesson, TeachingRule
+from ..components.registry import choose_rule, find_rule
 from ..errors import DistillationError
 from ..files import remove
+from ..pipes.pipeline import full_name, is_encoder, pipes_of
+from ..pipes.profile import PipeProfile, TeacherProfile, write_files
 from ..schemas import DistillationConfig, reason_of
-from ..teacher.profile import PipeProfile, TeacherProfile, full_name, write_files
-from ..teacher.targets import LessonPlan
+from ..targets.records import LessonPlan
 
 # For each taught student pipe, the teacher's pipe by name and the rule by which it teaches.
 Plan = dict[str, tuple[str, TeachingRule]]

@@ -7,7 +7,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..corpus import Reader, copy_tokens, text_corpus
-from .recorder import annotate, load_teacher
+from ..pipes.pipeline import load_teacher
+from .recorder import annotate
 
 
 def teacher_corpus(

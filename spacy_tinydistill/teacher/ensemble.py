@@ -5,10 +5,11 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..components.base import Average, find_rule
+from ..components.base import Average
+from ..components.registry import find_rule
 from ..errors import DistillationError
-from .store import Header, Manifest, Shard, Store
-from .targets import Record, Role, Targets
+from ..targets.records import Record, Role, Targets
+from ..targets.store import Header, Manifest, Shard, Store
 
 
 @dataclass(frozen=True)

@@ -19,23 +19,15 @@ import numpy
 from spacy.language import Language
 from thinc.api import set_gpu_allocator
 
-from ..device import use_device
 from ..errors import DistillationError
 from ..files import Folder
+from ..pipes.device import use_device
+from ..pipes.pipeline import load_teacher
+from ..pipes.profile import fingerprint
+from ..targets.records import Record
+from ..targets.store import PENDING, Shard, StoreWriter, cut_shards, describe_shard, read_shard, shard_name, to_arrow
 from ..user_code import import_user_code
-from .profile import fingerprint
-from .recorder import Rules, load_teacher, record
-from .store import (
-    PENDING,
-    Shard,
-    StoreWriter,
-    cut_shards,
-    describe_shard,
-    read_shard,
-    shard_name,
-    to_arrow,
-)
-from .targets import Record
+from .recorder import Rules, record
 
 # How many workers a shard may cost: one or two go with their machines, but a text can also be what kills them.
 MAX_TRIES = 3

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training.batchers import minibatch_by_words
@@ -15,13 +13,14 @@ from spacy.util import minibatch
 from thinc.api import NumpyOps, get_current_ops
 
 from ..components.annotations import decide
-from ..components.base import Reads, TeachingRule, is_encoder, pipes_of
-from ..device import fast_matrices
+from ..components.base import Reads, TeachingRule
 from ..errors import DistillationError
-from .precision import fastest_precision
-from .store import StoreWriter, cut_shards
-from .targets import Record, Role, Targets, annotated_bytes
-from .wrapped import answers_kept, has_answered
+from ..pipes.device import fast_matrices
+from ..pipes.pipeline import is_encoder, pipes_of
+from ..pipes.precision import fastest_precision
+from ..pipes.third_party import answers_kept, has_answered
+from ..targets.records import Record, Role, Targets, annotated_bytes
+from ..targets.store import StoreWriter, cut_shards
 
 # For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
 Rules = dict[str, tuple[str, TeachingRule]]
@@ -31,23 +30,6 @@ WINDOW_WORDS = 20_000
 
 # A batch of so many words stays in a CPU's caches, and holds less padding than a larger one.
 BATCH_WORDS = 1_000
-
-
-def load_teacher(name: str | Path) -> Language:
-    """Load a pipeline to learn from.
-
-    Args:
-        name: An installed package or a folder.
-
-    Raises:
-        DistillationError: TD201, there is none of that name; TD202, it needs a package that is not installed.
-    """
-    try:
-        return spacy.load(name)
-    except OSError as error:
-        raise DistillationError("TD201", name=name, reason=error) from error
-    except (ImportError, ValueError) as error:
-        raise DistillationError("TD202", name=name, reason=error) from error
 
 
 def record_store(

@@ -7,7 +7,7 @@ from typing import Any
 from spacy.language import Language
 from thinc.api import CupyOps, Model, PyTorchShim, get_current_ops
 
-from ..components.base import pipes_of
+from .pipeline import pipes_of
 
 # The first generation of NVIDIA's GPUs whose matrix units know bfloat16 (Ampere), and what CPUs that have such
 # instructions call them. Without them a CPU would take longer than in float32.

@@ -12,7 +12,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..components.base import pipes_of
+from .pipeline import pipes_of
 
 
 @contextmanager

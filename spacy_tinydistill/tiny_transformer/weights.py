@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from spacy.language import Language
 from thinc.api import Model
 
-from ..components.base import pipes_of
 from ..errors import DistillationError
 from ..losses import map_layers
+from ..pipes.pipeline import pipes_of
+from .encoder import transformers_of
 from .pieces import pieces_of
-from .transformer import transformers_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ def teacher_weights_callback(teacher: str, layers: str | Sequence[int] = "unifor
     """
 
     def fill(nlp: Language) -> None:
-        from ..teacher.recorder import load_teacher
+        from ..pipes.pipeline import load_teacher
 
         source = load_teacher(teacher)
         for _, node in transformers_of(pipes_of(nlp)):

@@ -7,10 +7,10 @@ from spacy.language import Language
 from thinc.api import Model
 
 from ..errors import DistillationError
-from ..teacher.encoder import Floats, to_numpy
+from ..pipes.encoder import Floats, to_numpy
+from ..vectors import principal_components
+from .encoder import mix_pieces, start_pieces, transformers_of
 from .pieces import CONTINUED, UNKNOWN, Pieces, find_pieces
-from .transformer import mix_pieces, start_pieces, transformers_of
-from .vectors import principal_components
 
 
 def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callable[[Language], None]:
@@ -38,7 +38,7 @@ def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callabl
         raise DistillationError("TD226", probability=probability)
 
     def fill(nlp: Language) -> None:
-        from ..teacher.recorder import load_teacher
+        from ..pipes.pipeline import load_teacher
 
         pieces, vectors = piece_vectors(load_teacher(teacher))
         for name, node in transformers_of(nlp.components):

@@ -23,9 +23,9 @@ from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from tqdm import tqdm
 
-from ..errors import DistillationError
-from ..teacher.encoder import Floats, token_layers
-from ..teacher.precision import fastest_precision
+from .errors import DistillationError
+from .pipes.encoder import Floats, token_layers
+from .pipes.precision import fastest_precision
 
 # The factories whose pipes turn a Doc into token vectors that other pipes read.
 ENCODERS = ("transformer", "curated_transformer", "tok2vec")

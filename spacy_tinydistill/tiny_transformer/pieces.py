@@ -12,9 +12,9 @@ import numpy
 from spacy.language import Language
 from thinc.api import Model, deserialize_attr, serialize_attr
 
-from ..components.base import pipes_of
 from ..corpus import read_texts
 from ..errors import DistillationError
+from ..pipes.pipeline import pipes_of
 
 PADDING, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PADDING, UNKNOWN, START, END, MASK)
@@ -149,7 +149,7 @@ def teacher_pieces_callback(teacher: str) -> Callable[[Language], None]:
     """
 
     def fill(nlp: Language) -> None:
-        from ..teacher.recorder import load_teacher
+        from ..pipes.pipeline import load_teacher
 
         pieces = copy_pieces(load_teacher(teacher))
         for node in _nodes_without_pieces(nlp):

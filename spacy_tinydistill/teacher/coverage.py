@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from ..components.base import pipes_of
+from ..pipes.pipeline import pipes_of
 
 # Letters of two scripts that no tokenizer was made for, cuneiform and Linear B.
 UNKNOWN_LETTERS = ("\U00012000", "\U00010000")

@@ -32,8 +32,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DistillationError
 from ..files import Folder
-from .profile import TeacherProfile
-from .targets import LessonPlan, Record, Role, Targets
+from ..pipes.profile import TeacherProfile
+from .records import LessonPlan, Record, Role, Targets
 
 # Counts up when the files change their meaning.
 FORMAT_VERSION = 1

@@ -12,12 +12,12 @@ import srsly
 from pydantic import TypeAdapter
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.util import get_package_path, is_package, registry
+from spacy.util import registry
 from thinc.api import Config
 
-from ..components.base import pipes_of
 from ..errors import DistillationError
-from .wrapped import find_weights, has_weights_elsewhere, list_labels
+from .pipeline import find_pipeline, full_name, pipes_of
+from .third_party import find_weights, has_weights_elsewhere, list_labels
 
 # Of a pipeline's folder, what does not change what it says: `vocab/strings.json` grows with every text it reads.
 NOT_IN_FINGERPRINT = ("meta.json", "README.md", "LICENSE", "LICENSES_SOURCES", "vocab/strings.json")
@@ -103,11 +103,6 @@ def bytes_on_disk(nlp: Language) -> int | None:
     return sum(file.stat().st_size for folder in folders for file in _files(folder))
 
 
-def full_name(kind: type) -> str:
-    """Name a class so that two of the same name differ, such as "spacy.pipeline.tagger.Tagger"."""
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _profile_pipe(pipe: Any) -> PipeProfile:
     is_rule_based = not isinstance(pipe, TrainablePipe) and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
     return PipeProfile(
@@ -175,18 +170,6 @@ def fingerprint(teacher: str | Path | Language) -> str:
             teacher.to_disk(folder)
             return _hash_folder(Path(folder))
     return _hash_folder(find_pipeline(teacher))
-
-
-def find_pipeline(name: str | Path) -> Path:
-    """Find the folder of a pipeline on disk or in an installed package.
-
-    Raises:
-        DistillationError: TD201, there is none.
-    """
-    root = get_package_path(str(name)) if is_package(str(name)) else Path(name)
-    for config in sorted(root.glob("config.cfg")) or sorted(root.glob("*/config.cfg")):
-        return config.parent
-    raise DistillationError("TD201", name=str(name), reason="there is no config.cfg in it.")
 
 
 def _hash_folder(root: Path) -> str:

@@ -7,9 +7,9 @@ from spacy.language import Language
 from thinc.api import Model, NumpyOps, require_gpu
 from threadpoolctl import threadpool_limits
 
-from .components.base import pipes_of
-from .errors import DistillationError
-from .signals import uninterrupted
+from ..errors import DistillationError
+from ..signals import uninterrupted
+from .pipeline import pipes_of
 
 
 def use_device(gpu_id: int) -> None:

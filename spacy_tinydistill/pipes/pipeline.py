@@ -1,0 +1,54 @@
+"""Find and load a pipeline, and walk over its pipes."""
+
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.util import get_package_path, is_package
+
+from ..errors import DistillationError
+
+
+def load_teacher(name: str | Path) -> Language:
+    """Load a pipeline to learn from.
+
+    Args:
+        name: An installed package or a folder.
+
+    Raises:
+        DistillationError: TD201, there is none of that name; TD202, it needs a package that is not installed.
+    """
+    try:
+        return spacy.load(name)
+    except OSError as error:
+        raise DistillationError("TD201", name=name, reason=error) from error
+    except (ImportError, ValueError) as error:
+        raise DistillationError("TD202", name=name, reason=error) from error
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """Find the folder of a pipeline on disk or in an installed package.
+
+    Raises:
+        DistillationError: TD201, there is none.
+    """
+    root = get_package_path(str(name)) if is_package(str(name)) else Path(name)
+    for config in sorted(root.glob("config.cfg")) or sorted(root.glob("*/config.cfg")):
+        return config.parent
+    raise DistillationError("TD201", name=str(name), reason="there is no config.cfg in it.")
+
+
+def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
+    """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
+    return nlp.pipeline
+
+
+def is_encoder(pipe: Any) -> bool:
+    """Whether a pipe hands its vectors to others, which listen to it."""
+    return hasattr(pipe, "listeners")
+
+
+def full_name(kind: type) -> str:
+    """Name a class so that two of the same name differ, such as "spacy.pipeline.tagger.Tagger"."""
+    return f"{kind.__module__}.{kind.__qualname__}"

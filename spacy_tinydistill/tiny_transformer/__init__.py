@@ -1,0 +1,1 @@
+"""The small transformer that a student may read its tokens with, in place of a CNN; needs PyTorch."""
