@@ -6,15 +6,16 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from conftest import PIPES, SUGGESTER, randomize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model, fix_random_seed
-from tiny_teacher import LANGUAGE, MODELS
 
+from helpers.cnn_teacher import PIPES, SUGGESTER
+from helpers.students import randomize
+from helpers.tiny_teacher import LANGUAGE, MODELS
 from spacy_tinydistill import distill
 from spacy_tinydistill.corpus import replace_surrogates
 from spacy_tinydistill.errors import DistillationError

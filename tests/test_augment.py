@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.training import Example
 from spacy.util import registry
-from tiny_teacher import make_teacher
 
+from helpers.tiny_teacher import make_teacher
 from spacy_tinydistill import augment
 from spacy_tinydistill.augment import _augmenter, masked_word_augmenter, neighbour_augmenter
 from spacy_tinydistill.corpus import text_corpus

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 import spacy
@@ -13,11 +12,12 @@ import srsly
 import typer
 from spacy.tokens import DocBin
 from spacy.util import import_file
-from tiny_teacher import make_teacher, write_texts
 
+from helpers.paths import ROOT
+from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill.components.registry import choose_rule
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 THROUGHPUT = BENCHMARKS / "throughput.py"
 QUALITY = BENCHMARKS / "quality.py"
 SMALL_TRANSFORMERS = BENCHMARKS / "small_transformers.py"

@@ -17,8 +17,8 @@ from spacy.cli.train import train
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import registry
-from tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 
+from helpers.tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from spacy_tinydistill.corpus import SUFFIXES, copy_tokens, gold_corpus, make_examples, read_texts, text_corpus
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.teacher.corpus import teacher_corpus

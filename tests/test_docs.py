@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 import srsly
-from conftest import train_teacher
-from generator import make_docs
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from spacy.cli._util import app
@@ -21,11 +19,12 @@ from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import import_file, registry
-from test_report import without_timing  # noqa: F401
 from thinc.api import Config
-from tiny_teacher import ENCODER, TEXTS, VERBS, annotate_gold, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
+from helpers.cnn_teacher import train_teacher
+from helpers.generator import make_docs
+from helpers.tiny_teacher import ENCODER, TEXTS, VERBS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill.errors import MESSAGES
 from spacy_tinydistill.schemas import DistillationConfig
 from spacy_tinydistill.student.config import student_config

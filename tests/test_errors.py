@@ -20,12 +20,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import registry
 from thinc.api import Config
-from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner, Result
 
 import spacy_tinydistill
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
+from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill import api, distill, run
 from spacy_tinydistill.checkpoint import FORMAT_VERSION, read_checkpoint
 from spacy_tinydistill.errors import MESSAGES, DistillationError

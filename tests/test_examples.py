@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 import srsly
 from spacy.util import import_file
-from test_docs import ROOT
+
+from helpers.paths import ROOT
 
 
 def example(name: str) -> ModuleType:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
+from helpers.paths import ROOT
+
+FUZZ = ROOT / "fuzz"
 sys.path.insert(0, str(FUZZ))
 
 import make_corpus  # noqa: E402
-import targets  # noqa: E402
 
+import targets  # noqa: E402
 from spacy_tinydistill.errors import DistillationError  # noqa: E402
 
 KEPT = sorted(path for path in (FUZZ / "corpus").rglob("*") if path.is_file())

@@ -8,16 +8,16 @@ import numpy
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import import_file
-from test_docs import ROOT
 from thinc.api import Config
 
 pytest.importorskip("spacy_huggingface_pipelines", reason="needs spacy-huggingface-pipelines")
 torch = pytest.importorskip("torch", reason="needs the extra [transformers]")
 
+from helpers.paths import ROOT  # noqa: E402
+from helpers.students import distil_quickly  # noqa: E402
 from spacy_tinydistill.components.text_scores import TextScores  # noqa: E402
 from spacy_tinydistill.pipes.profile import fingerprint, profile_teacher  # noqa: E402
 from spacy_tinydistill.pipes.third_party import list_labels  # noqa: E402

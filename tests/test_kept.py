@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly
 from spacy.language import Language
 from thinc.api import Config
-from tiny_teacher import TEXTS, make_teacher, write_texts
 
+from helpers.students import distil_quickly
+from helpers.tiny_teacher import TEXTS, make_teacher, write_texts
 from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.targets.store import LOCK, Store

@@ -6,11 +6,11 @@ from typing import Any, Iterable  # noqa: UP035, by which spacy-llm knows a mode
 
 import pytest
 import spacy
-from conftest import distil_quickly
 from spacy.language import Language
 from spacy.tokens import Doc
-from tiny_teacher import LANGUAGE, NAMES, PLACES, TEXTS, VERBS, make_teacher
 
+from helpers.students import distil_quickly
+from helpers.tiny_teacher import LANGUAGE, NAMES, PLACES, TEXTS, VERBS, make_teacher
 from spacy_tinydistill import record_targets
 from spacy_tinydistill.components.annotations import Annotations
 from spacy_tinydistill.errors import DistillationError

@@ -15,15 +15,16 @@ import numpy
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly, initialized_student, make_config
-from generator import make_docs
 from spacy.pipeline import Tagger
 from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import copy_config, registry
-from thinc.api import Config, Model
-from tiny_teacher import make_teacher, write_texts
 
+from helpers.comparison import files_of, weights_of
+from helpers.generator import make_docs
+from helpers.interruption import UPDATES, Killed
+from helpers.students import distil_quickly, initialized_student, make_config
+from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill.components.span_labels import SpanLabels
 from spacy_tinydistill.components.text_labels import TextLabels, TextLabelsLesson
@@ -39,54 +40,11 @@ from spacy_tinydistill.targets.records import Role
 from spacy_tinydistill.targets.store import HEADER, Store, read_manifest
 
 
-class Killed(Exception):
-    """Stands for a power cut."""
-
-
-# What `[training.before_update]` was told, by run.
-UPDATES: list[dict] = []
-
-
-@registry.callbacks("tests.watch_updates.v1")
-def watch_updates(kill_at: int = -1):
-    def watch(nlp, info):
-        UPDATES.append(info)
-        if info["step"] == kill_at:
-            raise Killed
-
-    return watch
-
-
 @pytest.fixture
 def watched():
     """Settings by which the steps and epochs of a run can be read, with the list that they will be in."""
     UPDATES.clear()
     return UPDATES, {"training.before_update": {"@callbacks": "tests.watch_updates.v1", "kill_at": -1}}
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """All that a pipeline is, but for its meta, which holds how fast it was, and for who was to kill it."""
-    files = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "meta.json"
-    }
-    if "config.cfg" in files:
-        config = Config().from_bytes(files["config.cfg"], interpolate=False)
-        del config["training"]["before_update"]
-        files["config.cfg"] = config.to_bytes()
-    return files
-
-
-def weights_of(nlp) -> dict[str, numpy.ndarray]:
-    return {
-        f"{pipe_name}.{i}.{name}": node.get_param(name)
-        for pipe_name, pipe in nlp.pipeline
-        if isinstance(getattr(pipe, "model", None), Model)
-        for i, node in enumerate(pipe.model.walk())
-        for name in node.param_names
-        if node.has_param(name)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +107,6 @@ def test_the_same_seed_is_the_same_run(teacher, texts, dev_path, tmp_path):
 
 
 SEEDED = """
-import sys
-sys.path.insert(0, {tests!r})
 import pyarrow
 pyarrow.set_cpu_count({threads})
 pyarrow.set_io_thread_count({threads})
@@ -169,7 +125,7 @@ def test_the_same_seed_is_the_same_run_in_another_process(tmp_path):
     for hash_seed, threads in (("1", 1), ("2", 3)):
         output = tmp_path / hash_seed
         script = SEEDED.format(
-            tests=str(Path(__file__).parent), threads=threads, teacher=str(tmp_path / "teacher"), texts=str(texts),
+            threads=threads, teacher=str(tmp_path / "teacher"), texts=str(texts),
             output=str(output), settings=settings,
         )  # fmt: skip
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -581,7 +537,6 @@ def test_resume_keeps_what_it_goes_on_from_also_with_force(teacher, texts, tmp_p
 
 SIGNALLED = """
 import sys
-sys.path.insert(0, {tests!r})
 from spacy.cli._util import app
 import spacy_tinydistill.cli.distill
 sys.argv = ["spacy", "distill", *{arguments!r}]
@@ -605,7 +560,7 @@ def test_a_run_that_is_asked_to_stop(tmp_path, number, code):
     distill(tmp_path / "teacher", texts, output=tmp_path / "undisturbed", overrides=settings)
     overrides = [part for key, value in settings.items() for part in (f"--{key}", json.dumps(value).strip('"'))]
     arguments = [str(tmp_path / "teacher"), str(texts), "--output", str(tmp_path / "run"), *overrides]
-    script = SIGNALLED.format(tests=str(Path(__file__).parent), arguments=arguments)
+    script = SIGNALLED.format(arguments=arguments)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     checkpoint = tmp_path / "run" / "checkpoint.msgpack"
     # Written at step 0 for the first time.

@@ -17,9 +17,9 @@ from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import registry
-from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
+from helpers.tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from spacy_tinydistill import api, run
 from spacy_tinydistill.pipes.pipeline import load_teacher
 from spacy_tinydistill.student.config import student_config

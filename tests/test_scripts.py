@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import spacy
@@ -16,7 +15,8 @@ from spacy.cli.train import train
 from spacy.tokens import DocBin
 from spacy.util import import_file, load_config, load_model_from_config
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 SST2 = ROOT.parent / "shared" / "data" / "sst2"
 
 PROJECT = srsly.read_yaml(ROOT / "project.yml")

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 import spacy
-from test_report_page import Elements
-from tiny_teacher import LANGUAGE, MODELS, TEXTS, make_teacher
 
 import spacy_tinydistill
+from helpers.pages import Elements
+from helpers.paths import ROOT
+from helpers.tiny_teacher import LANGUAGE, MODELS, TEXTS, make_teacher
 from spacy_tinydistill import distill
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.files import Folder, write_whole
@@ -27,7 +28,6 @@ from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import save_student
 from spacy_tinydistill.targets.store import PENDING
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = Path(spacy_tinydistill.__file__).parent
 
 # Code in the sources

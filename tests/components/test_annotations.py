@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
-from tiny_teacher import LANGUAGE, NAMES, PLACES, TEXTS, VERBS, annotate_gold, make_teacher
 
+from helpers.tiny_teacher import LANGUAGE, NAMES, PLACES, TEXTS, VERBS, annotate_gold, make_teacher
 from spacy_tinydistill import distill
 from spacy_tinydistill.components.annotations import (
     Annotations,

@@ -8,8 +8,8 @@ import pytest
 import spacy
 from thinc.api import Linear, NumpyOps
 from threadpoolctl import threadpool_info
-from tiny_teacher import make_teacher
 
+from helpers.tiny_teacher import make_teacher
 from spacy_tinydistill.pipes.device import fast_matrices
 from spacy_tinydistill.signals import terminable
 

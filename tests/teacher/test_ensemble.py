@@ -8,16 +8,18 @@ import numpy
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly, randomize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import registry
-from test_loop import files_of
 from thinc.api import Config
-from tiny_teacher import (
+from typer.testing import CliRunner
+
+from helpers.comparison import files_of
+from helpers.students import distil_quickly, randomize
+from helpers.tiny_teacher import (
     LABELS,
     LANGUAGE,
     MODELS,
@@ -29,8 +31,6 @@ from tiny_teacher import (
     write_gold,
     write_texts,
 )
-from typer.testing import CliRunner
-
 from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill import run as run_module
 from spacy_tinydistill.cli._util import read_names

@@ -1,20 +1,19 @@
 """Teachers on a transformer, of either library: asked once, in batches by length, and learned from."""
 
-import string
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy
 import pytest
 import spacy
-from conftest import TEXT_CATEGORIZER, agreement, cnn, distil_quickly, initialized_student, make_config, randomize
-from generator import TOPICS, make_docs
-from spacy.training import Example
-from thinc.api import fix_random_seed
 from thinc.util import has_cupy_gpu
 
+from helpers.cnn_teacher import cnn
+from helpers.generator import TOPICS
+from helpers.paths import TESTS
+from helpers.students import agreement, distil_quickly, initialized_student, make_config
+from helpers.transformer_teachers import HEADS, WIDTH
 from spacy_tinydistill.components.registry import choose_rule
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.encoder import token_layers
@@ -24,95 +23,6 @@ from spacy_tinydistill.student.pipeline import plan_lessons
 from spacy_tinydistill.targets.records import Record
 from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.tiny_transformer.pieces import Pieces, copy_pieces, teacher_pieces_callback
-
-# Small enough to run in no time, and as the real ones in all else.
-WIDTH = 32
-HEADS = ["tagger", "parser", "textcat"]
-
-
-@pytest.fixture(scope="module")
-def vocabulary_path(tmp_path_factory):
-    """A WordPiece vocabulary of single characters."""
-    path = tmp_path_factory.mktemp("pieces") / "vocab.txt"
-    letters = list(dict.fromkeys([*string.ascii_letters, *string.digits, *string.punctuation]))
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    path.write_text("\n".join([*special, *letters, *(f"##{letter}" for letter in letters)]) + "\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def spacy_transformers_teacher(vocabulary_path):
-    pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
-    transformers = pytest.importorskip("transformers", reason="needs the extra [transformers]")
-    folder = vocabulary_path.parent / "hugging-face"
-    transformers.BertTokenizerFast(str(vocabulary_path), do_lower_case=False).save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary_path.read_text().split()), hidden_size=WIDTH, num_hidden_layers=2,
-        num_attention_heads=2, intermediate_size=64,
-    )  # fmt: skip
-    fix_random_seed(0)
-    transformers.BertModel(config).save_pretrained(folder)
-    model = {
-        "@architectures": "spacy-transformers.TransformerModel.v3",
-        "name": str(folder),
-        "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 64, "stride": 48},
-    }
-    listener = {
-        "@architectures": "spacy-transformers.TransformerListener.v1",
-        "grad_factor": 1.0,
-        "pooling": {"@layers": "reduce_mean.v1"},
-    }
-    return add_heads("transformer", model, listener)
-
-
-@pytest.fixture(scope="module")
-def curated_teacher(vocabulary_path):
-    pytest.importorskip("spacy_curated_transformers", reason="needs spacy-curated-transformers")
-    model = {
-        "@architectures": "spacy-curated-transformers.BertTransformer.v1",
-        "vocab_size": len(vocabulary_path.read_text().split()),
-        "hidden_width": WIDTH,
-        "intermediate_width": 64,
-        "num_attention_heads": 2,
-        "num_hidden_layers": 2,
-        "piece_encoder": {"@architectures": "spacy-curated-transformers.BertWordpieceEncoder.v1"},
-        "with_spans": {"@architectures": "spacy-curated-transformers.WithStridedSpans.v1", "window": 64, "stride": 48},
-    }
-    listener = {
-        "@architectures": "spacy-curated-transformers.LastTransformerLayerListener.v1",
-        "width": WIDTH,
-        "pooling": {"@layers": "reduce_mean.v1"},
-    }
-    loader = {"@model_loaders": "spacy-curated-transformers.WordpieceLoader.v1", "path": str(vocabulary_path)}
-    return add_heads("curated_transformer", model, listener, piecer_loader=loader)
-
-
-def add_heads(factory, model, listener, **initialize):
-    """A pipeline of random weights on a transformer; what it says is no English, but it says it of every word."""
-    fix_random_seed(0)
-    nlp = spacy.blank("en")
-    nlp.add_pipe(factory, name="transformer", config={"model": model})
-    nlp.config["initialize"]["components"]["transformer"] = initialize
-    for name in HEADS:
-        settings = {"tok2vec": listener, "nO": None}
-        if name == "textcat":
-            settings |= {**TEXT_CATEGORIZER, "exclusive_classes": True}
-        nlp.add_pipe(name, config={"model": settings})
-    nlp.config["initialize"]["components"]["textcat"] = {"labels": list(TOPICS)}
-    gold = make_docs(nlp.vocab, 10, seed=8)
-    for doc in gold:
-        doc.cats = {}
-    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in gold])
-    numbers = numpy.random.default_rng(0)
-    # Output layers begin with zeros, of which there is nothing to learn.
-    for name, layer in (("tagger", "output_layer"), ("parser", "upper"), ("textcat", "output_layer")):
-        randomize(nlp.get_pipe(name).model.get_ref(layer), numbers, scale=1.0)
-    return nlp
-
-
-@pytest.fixture(params=["spacy_transformers_teacher", "curated_teacher"])
-def transformer_teacher(request):
-    return request.getfixturevalue(request.param)
 
 
 def test_what_is_recorded(transformer_teacher, texts):
@@ -279,9 +189,10 @@ def test_on_a_gpu(tmp_path, shared):
     code = f"""
         import sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from conftest import PIPES, agreement, distil_quickly, make_config, train_teacher
-        from generator import make_texts
+        sys.path.insert(0, {str(TESTS)!r})
+        from helpers.cnn_teacher import PIPES, train_teacher
+        from helpers.generator import make_texts
+        from helpers.students import agreement, distil_quickly, make_config
         from thinc.api import require_gpu
         require_gpu(0)
         teacher = train_teacher(PIPES)

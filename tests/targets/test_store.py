@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy
 import pytest
 import srsly
-from conftest import distil_quickly, make_config
-from generator import make_docs, make_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
-from test_cli import spacy_cli
-from test_loop import files_of
-from tiny_teacher import make_teacher, write_texts
 
 import spacy_tinydistill.cli.distill_targets  # noqa: F401
+from helpers.commands import spacy_cli
+from helpers.comparison import assert_same_stores, files_of
+from helpers.generator import make_docs, make_texts
+from helpers.interruption import Killed
+from helpers.paths import TESTS
+from helpers.students import distil_quickly, make_config
+from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import distill, files, record_targets
 from spacy_tinydistill import run as run_module
 from spacy_tinydistill.errors import DistillationError
@@ -284,10 +286,6 @@ def test_gold_has_its_share_of_a_stream(teacher, texts, tmp_path, few_gold):
 # Interrupted
 
 
-class Stopped(Exception):
-    """Stands for a power cut."""
-
-
 @pytest.fixture
 def small_shards(monkeypatch) -> None:
     monkeypatch.setattr(store_module, "SHARD_WORDS", 150)
@@ -304,11 +302,11 @@ def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch,
     def stop(path: Path, data: bytes) -> None:
         if path.name == shard_name(at):
             path.with_name(path.name + ".new").write_bytes(data[: len(data) // 2])
-            raise Stopped
+            raise Killed
         real(path, data)
 
     monkeypatch.setattr(files, "write_whole", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(Killed):
         record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
     monkeypatch.setattr(files, "write_whole", real)
     with pytest.raises(DistillationError) as caught:
@@ -325,19 +323,13 @@ def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch,
     assert_same_stores(tmp_path / "store", tmp_path / "undisturbed")
 
 
-def assert_same_stores(one: Path, other: Path) -> None:
-    assert read_manifest(one) == read_manifest(other)
-    for shard in read_manifest(other).shards:
-        assert (one / shard.file).read_bytes() == (other / shard.file).read_bytes()
-
-
 KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
-from generator import make_texts
-from tiny_teacher import make_teacher
+from helpers.generator import make_texts
+from helpers.tiny_teacher import make_teacher
 from spacy_tinydistill import record_targets
-from spacy_tinydistill.teacher import store
+from spacy_tinydistill.targets import store
 store.SHARD_WORDS = 100
 print("ready", flush=True)
 record_targets({teacher!r}, make_texts(300, seed=1), store={store!r})
@@ -349,8 +341,7 @@ def test_a_killed_recording_goes_on(tmp_path):
     make_teacher().to_disk(tmp_path / "teacher")
 
     def start(store: str) -> subprocess.Popen:
-        tests = str(Path(__file__).parent)
-        code = KILLED.format(tests=tests, teacher=str(tmp_path / "teacher"), store=str(tmp_path / store))
+        code = KILLED.format(tests=str(TESTS), teacher=str(tmp_path / "teacher"), store=str(tmp_path / store))
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     assert start("undisturbed").wait() == 0
@@ -378,11 +369,9 @@ SIGNALLED = """
 import signal, sys
 # What a shell starts in the background, perhaps these tests, has it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path.insert(0, {tests!r})
-from generator import make_texts
 from spacy.cli._util import app
 import spacy_tinydistill.cli.distill_targets
-from spacy_tinydistill.teacher import store
+from spacy_tinydistill.targets import store
 store.SHARD_WORDS = 100
 sys.argv = ["spacy", "distill-targets", {teacher!r}, {texts!r}, {store!r}]
 app()
@@ -396,9 +385,7 @@ def test_a_recording_that_is_asked_to_stop(tmp_path, number, code):
     make_teacher().to_disk(tmp_path / "teacher")
     texts = write_texts(tmp_path / "texts.txt", make_texts(600, seed=1))
     store = tmp_path / "store"
-    script = SIGNALLED.format(
-        tests=str(Path(__file__).parent), teacher=str(tmp_path / "teacher"), texts=str(texts), store=str(store)
-    )
+    script = SIGNALLED.format(teacher=str(tmp_path / "teacher"), texts=str(texts), store=str(store))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while process.poll() is None and count_shards(store) < 3:
         time.sleep(0.001)
@@ -423,11 +410,11 @@ def test_a_store_behind_a_url(teacher, texts, tmp_path, monkeypatch):
 
     def stop(self: StoreWriter, shard: store_module.Shard) -> None:
         if len(self.manifest.shards) == 2:
-            raise Stopped
+            raise Killed
         real(self, shard)
 
     monkeypatch.setattr(StoreWriter, "add", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(Killed):
         record_targets(teacher, texts[:60], store=url, config=config)
     monkeypatch.setattr(StoreWriter, "add", real)
     manifest = record_targets(teacher, texts[:60], store=url, config=config)
@@ -461,11 +448,11 @@ def test_a_run_that_was_interrupted_while_the_teacher_was_asked(teacher, texts, 
 
     def stop(path: Path, data: bytes) -> None:
         if path.name == shard_name(2):
-            raise Stopped
+            raise Killed
         real(path, data)
 
     monkeypatch.setattr(files, "write_whole", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(Killed):
         distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3)
     monkeypatch.setattr(files, "write_whole", real)
     distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3, resume=True)

@@ -14,9 +14,10 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Config, fix_random_seed
-from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 
 import spacy_tinydistill
+from helpers.plain_spacy import BLOCKED, LOAD_WHERE_BLOCKED
+from helpers.tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from spacy_tinydistill.pipes.profile import profile_teacher
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import SIZES, student_config, unmirrored_pipes
@@ -311,37 +312,6 @@ def test_a_student_has_no_words_of_the_texts_that_it_learned_on(distilled: Path)
     assert not strings & (words - set(spacy.blank(LANGUAGE).vocab.strings))
     # Not "PERSON" and "NOUN", which spaCy knows anyway.
     assert {"PLACE", "GLAD"} <= strings
-
-
-BLOCKED = (
-    "spacy_tinydistill", "torch", "transformers", "spacy_transformers", "spacy_curated_transformers",
-    "spacy_huggingface_pipelines", "spacy_llm",
-)  # fmt: skip
-
-LOAD_WHERE_BLOCKED = """
-import importlib.metadata, sys
-
-BLOCKED = {blocked!r}
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Block())
-
-# What is not installed has no entry points either.
-distributions = importlib.metadata.distributions
-importlib.metadata.distributions = lambda **params: (
-    found for found in distributions(**params) if str(found.name).replace("-", "_") not in BLOCKED
-)
-
-import spacy
-
-doc = spacy.load(sys.argv[1])(sys.argv[2])
-assert not set(BLOCKED) & {{name.split(".")[0] for name in sys.modules}}
-print([(token.tag_, token.ent_type_) for token in doc], doc.cats)
-"""
 
 
 def test_a_student_runs_where_there_is_neither_this_library_nor_torch(distilled: Path) -> None:

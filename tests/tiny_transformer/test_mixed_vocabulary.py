@@ -4,28 +4,14 @@ import numpy
 import pytest
 import spacy
 import srsly
-from conftest import distil_quickly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.util import load_config
-from test_loop import Killed, files_of, watch_updates  # noqa: F401
-from test_teachers import (  # noqa: F401
-    curated_teacher,
-    spacy_transformers_teacher,
-    vocabulary_path,
-)
-from test_transformer_layers import (
-    CONFIGS,
-    NO_ATTENTION,
-    SHORT,
-    Classroom,
-    config_of,
-    run,
-    teacher,  # noqa: F401
-    teacher_path,  # noqa: F401
-    trained_pieces,
-)
 
+from helpers.comparison import files_of
+from helpers.interruption import Killed
+from helpers.students import distil_quickly
+from helpers.transformer_students import CONFIGS, NO_ATTENTION, SHORT, Classroom, config_of, run, trained_pieces
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.loop import DIR_MODEL_LAST
@@ -48,7 +34,17 @@ OTHER = train_pieces(lambda: SHORT, 60)
 NLP = spacy.blank("en")
 
 
-def mixed_config(teacher, folder, texts, probability=0.5, path=None, **changes):  # noqa: F811
+@pytest.fixture
+def teacher(spacy_transformers_teacher):
+    return spacy_transformers_teacher
+
+
+@pytest.fixture
+def teacher_path(spacy_transformers_teacher_path):
+    return spacy_transformers_teacher_path
+
+
+def mixed_config(teacher, folder, texts, probability=0.5, path=None, **changes):
     """A tagger on a tiny transformer with pieces of its own, and its teacher's while it learns."""
     config = config_of(teacher, trained_pieces(folder, texts), NO_ATTENTION, **{"width": 16, **changes})
     config["initialize"]["after_init"] = {"@callbacks": MIXED, "teacher": str(path), "probability": probability}
@@ -139,7 +135,7 @@ def test_the_gradients_reach_both_tables(docs):
         assert (found[0] - found[1]) / 4e-3 == pytest.approx(norm, rel=0.05)
 
 
-def test_a_score_is_that_of_the_students_own_pieces(teacher, teacher_path, tmp_path):  # noqa: F811
+def test_a_score_is_that_of_the_students_own_pieces(teacher, teacher_path, tmp_path):
     room = Classroom(teacher, mixed_config(teacher, tmp_path, SHORT, path=teacher_path), SHORT)
     lesson = room.lessons["tok2vec"]
     with own_pieces(find_transformer(room.encoder.model)):
@@ -197,7 +193,7 @@ def test_own_pieces_begin_with_the_mean_of_those_that_spell_them():
         numpy.testing.assert_array_equal(found[row], before[row])
 
 
-def fill(teacher_path, probability=0.5):  # noqa: F811
+def fill(teacher_path, probability=0.5):
     """A new transformer, as the callback leaves it, and its own embeddings before."""
     student = spacy.blank("en")
     student.add_pipe("tok2vec", config={"model": {"@architectures": "spacy-tinydistill.TinyTransformer.v1"}})
@@ -209,7 +205,7 @@ def fill(teacher_path, probability=0.5):  # noqa: F811
     return node, before
 
 
-def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):  # noqa: F811
+def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):
     pieces, vectors = piece_vectors(teacher)
     table = teacher.get_pipe("transformer").model.transformer.get_input_embeddings().weight.detach().numpy()
     numpy.testing.assert_array_equal(vectors, table[: len(pieces)])
@@ -220,7 +216,7 @@ def test_the_teachers_pieces_begin_with_its_embeddings(teacher, teacher_path):  
     assert abs(own_vectors(node) - before).max() > 0.01
 
 
-def test_without_a_share_nothing_is_mixed_in(teacher_path):  # noqa: F811
+def test_without_a_share_nothing_is_mixed_in(teacher_path):
     node, before = fill(teacher_path, 0.0)
     shim = node.shims[0]
     assert (shim.mixed, shim._model.teacher_pieces) == (None, None)
@@ -231,7 +227,7 @@ def test_without_a_share_nothing_is_mixed_in(teacher_path):  # noqa: F811
 # In the loop
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, tmp_path):  # noqa: F811
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, tmp_path):
     config = mixed_config(teacher, tmp_path, SHORT, path=teacher_path)
     run(teacher, SHORT * 3, tmp_path / "undisturbed", config)
     with pytest.raises(Killed):
@@ -254,7 +250,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, 
 
 
 @pytest.mark.slow
-def test_a_student_learns(teacher, teacher_path, texts, tmp_path):  # noqa: F811
+def test_a_student_learns(teacher, teacher_path, texts, tmp_path):
     """Also one that comes from an earlier student, whose encoder is not initialized again."""
     config = mixed_config(teacher, tmp_path, texts, path=teacher_path)
     config["nlp"]["pipeline"] = ["tok2vec"]
@@ -272,7 +268,7 @@ def test_a_student_learns(teacher, teacher_path, texts, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_the_stages(teacher, teacher_path, tmp_path):  # noqa: F811
+def test_the_stages(teacher, teacher_path, tmp_path):
     """The configs of the workflow: layers in the pieces of both, predictions in the student's own."""
     (tmp_path / "pieces").mkdir()
     trained_pieces(tmp_path / "pieces", SHORT)
@@ -304,7 +300,7 @@ def test_the_stages(teacher, teacher_path, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.0, 2.0])
-def test_a_probability_that_is_none(teacher, teacher_path, tmp_path, probability):  # noqa: F811
+def test_a_probability_that_is_none(teacher, teacher_path, tmp_path, probability):
     config = mixed_config(teacher, tmp_path, SHORT, probability, teacher_path)
     with pytest.raises(DistillationError) as caught:
         distil_quickly(teacher, SHORT, tmp_path / "student", config, steps=1)
@@ -319,7 +315,7 @@ def test_a_probability_that_is_no_number():
     assert caught.value.code == "TD226"
 
 
-def test_a_teacher_whose_pieces_are_no_wordpiece(curated_teacher, tmp_path):  # noqa: F811
+def test_a_teacher_whose_pieces_are_no_wordpiece(curated_teacher, tmp_path):
     curated_teacher.to_disk(tmp_path / "curated")
     config = mixed_config(curated_teacher, tmp_path, SHORT, path=tmp_path / "curated")
     with pytest.raises(DistillationError) as caught:

@@ -6,14 +6,15 @@ import sys
 import numpy
 import pytest
 import spacy
-from conftest import distil_quickly, make_config, randomize
 from spacy.training import Example
-from test_loop import Killed, files_of, watch_updates  # noqa: F401
-from test_losses import check_gradients
-from test_student import BLOCKED, LOAD_WHERE_BLOCKED
 from thinc.api import chain, fix_random_seed
-from tiny_teacher import ENCODER, LANGUAGE, MODELS, TEXTS, annotate_gold, write_gold
 
+from helpers.comparison import files_of
+from helpers.gradients import check_gradients
+from helpers.interruption import Killed
+from helpers.plain_spacy import BLOCKED, LOAD_WHERE_BLOCKED
+from helpers.students import distil_quickly, make_config, randomize
+from helpers.tiny_teacher import ENCODER, LANGUAGE, MODELS, TEXTS, annotate_gold, write_gold
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components.hidden_states import HiddenStatesLesson
 from spacy_tinydistill.errors import DistillationError

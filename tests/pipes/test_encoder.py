@@ -8,13 +8,12 @@ from functools import partial
 import numpy
 import pytest
 import spacy
-from conftest import distil_quickly
-from generator import make_docs, make_texts
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import fix_random_seed
-from tiny_teacher import LANGUAGE
 
+from helpers.generator import make_docs, make_texts
+from helpers.tiny_teacher import LANGUAGE
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components.hidden_states import HiddenStatesLesson
 from spacy_tinydistill.components.transformer_layers import TransformerLayersLesson
@@ -29,6 +28,8 @@ pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]
 
 from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer, SentencePieceUnigramTokenizer  # noqa: E402
 from tokenizers.processors import TemplateProcessing  # noqa: E402
+
+from helpers.students import distil_quickly  # noqa: E402
 
 WIDTH = 32
 LAYERS = 2

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
+from helpers.tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from spacy_tinydistill import api, forecast, preflight, run
 from spacy_tinydistill.cli import debug as debug_command
 from spacy_tinydistill.report.size import bytes_on_disk

@@ -1,8 +1,6 @@
 """The commands from end to end, on a teacher on disk, as people type them."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import catalogue
@@ -13,12 +11,13 @@ from spacy.cli._util import app
 from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import load_config
-from tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from typer.testing import CliRunner
 
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
 import spacy_tinydistill.cli.init_vectors  # noqa: F401
+from helpers.commands import retention, spacy_cli, spacy_process
+from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill.evaluation_log import read_curve
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.run import prepare
@@ -61,31 +60,6 @@ def config_path(teacher_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("config") / "student.cfg"
     spacy_cli("init", "distill-config", teacher_path, path, "--size", "nano")
     return path
-
-
-def spacy_cli(*args: object) -> str:
-    """Run a command in this process."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    if result.exception:
-        raise AssertionError(result.output) from result.exception
-    return result.output
-
-
-def spacy_process(*args: object) -> str:
-    """Run a command as people do."""
-    result = subprocess.run(
-        [sys.executable, "-m", "spacy", *map(str, args)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def retention(output: str) -> tuple[float, float, float]:
-    """Read retention, student's score and teacher's score out of what is said at the end."""
-    end = " ".join(output.rpartition("Saved the best student")[2].split())
-    found = re.search(r"Retention on .*: ([\d.]+)% \(student ([\d.]+), teacher ([\d.]+)\)", end)
-    assert found, output
-    return float(found[1]) / 100, float(found[2]), float(found[3])
 
 
 def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None:

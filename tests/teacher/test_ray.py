@@ -13,14 +13,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import pytest
 import ray
-from generator import make_texts
 from ray.cluster_utils import Cluster
 from spacy.util import import_file
-from test_cli import spacy_cli
-from test_store import Stopped, assert_same_stores
-from tiny_teacher import make_teacher, write_texts
 
 import spacy_tinydistill.cli.distill_targets  # noqa: F401
+from helpers.commands import spacy_cli
+from helpers.comparison import assert_same_stores
+from helpers.generator import make_texts
+from helpers.interruption import Killed
+from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import record_targets
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.targets import store as store_module
@@ -169,15 +170,15 @@ def test_an_interrupted_recording_goes_on_elsewhere(teacher, tmp_path, monkeypat
     def add(self, shard):
         if len(entered) in (2, 5):
             entered.append("stopped")
-            raise Stopped
+            raise Killed
         entered.append(shard.file)
         real(self, shard)
 
     monkeypatch.setattr(StoreWriter, "add", add)
     store = tmp_path / "store"
-    with pytest.raises(Stopped):
+    with pytest.raises(Killed):
         record_targets(teacher, TEXTS, store=store)
-    with pytest.raises(Stopped):
+    with pytest.raises(Killed):
         record_targets(teacher, TEXTS, store=store, engine="ray", workers=2)
     assert (store / PENDING).exists()
     record_targets(teacher, TEXTS, store=store)

@@ -8,15 +8,16 @@ import textwrap
 import numpy
 import pytest
 import spacy
-from conftest import distil_quickly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli.package import package
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from test_loop import Killed, files_of, watch_updates  # noqa: F401
-from tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_texts
 
+from helpers.comparison import files_of
+from helpers.interruption import Killed
+from helpers.students import distil_quickly
+from helpers.tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_texts
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.student.config import student_config

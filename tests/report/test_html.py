@@ -8,12 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import spacy
-from generator import make_docs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.cli.package import package
@@ -21,6 +19,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
+from helpers.generator import make_docs
+from helpers.pages import Elements
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME, add_point, cut_back, read_curve
 from spacy_tinydistill.report.card import TITLE, cell, write_card, write_meta
@@ -256,31 +256,6 @@ def test_other_tokens_and_white_space() -> None:
 
 
 # The page
-
-
-class Elements(HTMLParser):
-    """The elements of a page with the names of their attributes, and its text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, tuple[str, ...]]] = []
-        self.links: list[str] = []
-        self.page = ""
-        self.text: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        # Where a label may be broken depends on the label.
-        if tag != "wbr":
-            self.found.append((tag, tuple(name for name, _ in attrs)))
-        for name, value in attrs:
-            if name.rpartition(":")[2] in ("href", "src", "action", "data"):
-                self.links.append(value or "")
-            elif name == "srcdoc":
-                self.page = value or ""
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 def replace_strings(

@@ -6,14 +6,15 @@ import numpy
 import pytest
 import spacy
 import srsly
-from conftest import PIPES, agreement, cnn, distil_quickly, initialized_student, make_config, randomize
-from generator import COMPANIES, DAYS, PERSONS, PLACES, TOPICS, make_docs, topic_of
 from spacy.language import Language
 from spacy.lookups import Lookups
 from spacy.tokens import DocBin, Span
 from spacy.training import Example
 from spacy.util import filter_spans
 
+from helpers.cnn_teacher import PIPES, cnn
+from helpers.generator import COMPANIES, DAYS, PERSONS, PLACES, TOPICS, make_docs, topic_of
+from helpers.students import agreement, distil_quickly, initialized_student, make_config, randomize
 from spacy_tinydistill.components.registry import choose_rule
 from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.components.token_labels import TokenLabels

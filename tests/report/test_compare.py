@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 import spacy_tinydistill.cli.benchmark
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME
-from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report import speed
 from spacy_tinydistill.report.compare import _read_data, compare
 from spacy_tinydistill.report.scores import Side, _said, annotate, score_sides, share_scores
@@ -307,23 +306,6 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert result.output.strip().endswith("report.html")
     assert report["machine"]["cores"] >= 1
     assert report["versions"]["spacy"] == spacy.__version__
-
-
-@pytest.fixture
-def without_timing(monkeypatch):
-    """Leave out the processes, which take a minute to start; the rest of `compare` runs."""
-    measured = {
-        "words_per_second": {"1": 10.0, "all": 20.0},
-        "words_per_second_runs": {"1": [10.0], "all": [10.0, 20.0, 30.0]},
-        "all_cores": "processes",
-        "load_seconds": 1.0,
-        "load_seconds_runs": [1.0],
-        "peak_memory": None,
-    }
-    timing = {"documents": 1, "words": 1, "runs": 1, "cores": 1}
-    monkeypatch.setattr(
-        compare_module, "measure_speed", lambda names, *_, **__: (dict.fromkeys(names, measured), timing)
-    )
 
 
 @pytest.mark.usefixtures("without_timing")

@@ -1,42 +1,35 @@
 """A transformer learns its teacher's layers: the losses are those of the same weights, and nothing is left behind."""
 
-from pathlib import Path
-
 import numpy
 import pytest
 import spacy
-from conftest import distil_quickly
-from spacy.training import Example
 from spacy.util import copy_config, load_config
-from test_loop import Killed, files_of, watch_updates  # noqa: F401
-from test_teachers import (  # noqa: F401
-    curated_teacher,
-    spacy_transformers_teacher,
-    transformer_teacher,
-    vocabulary_path,
-)
 from thinc.api import Adam
 
+from helpers.comparison import files_of
+from helpers.interruption import Killed
+from helpers.transformer_students import (
+    ARCHITECTURE,
+    CONFIGS,
+    LIKE_THE_TEACHER,
+    NO_ATTENTION,
+    RULE,
+    SHORT,
+    Classroom,
+    config_of,
+    run,
+    teacher_pieces,
+    trained_pieces,
+)
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components import transformer_layers as transformer_layers_module
 from spacy_tinydistill.components.transformer_layers import transformer_layers
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
-from spacy_tinydistill.loop import DIR_MODEL_LAST, _GradientStream
+from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.losses import mean_squared_error
 from spacy_tinydistill.pipes.encoder import all_layers, attention, piece_attention, token_layers
-from spacy_tinydistill.pipes.profile import profile_teacher
-from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.pipeline import (
-    describe_lessons,
-    initialize_student,
-    make_student,
-    plan_lessons,
-    start_lessons,
-)
-from spacy_tinydistill.targets.records import Record
-from spacy_tinydistill.teacher.recorder import ask
 from spacy_tinydistill.tiny_transformer.encoder import find_transformer, tiny_transformer
 from spacy_tinydistill.tiny_transformer.pieces import copy_pieces, train_pieces
 from spacy_tinydistill.tiny_transformer.weights import start_from
@@ -44,77 +37,17 @@ from spacy_tinydistill.tiny_transformer.weights import start_from
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-ARCHITECTURE = "spacy-tinydistill.TinyTransformer.v1"
 WEIGHTS = "spacy-tinydistill.TeacherWeights.v1"
-RULE = "spacy-tinydistill.TransformerLayers.v1"
-LIKE_THE_TEACHER = {
-    "layers": 2,
-    "width": 32,
-    "heads": 2,
-    "intermediate_width": 64,
-    "vocab_size": 250,
-    "max_length": 128,
-}
-NO_ATTENTION = {"attention_weight": 0.0}
-
-# Each fits into one window of both, also where the pieces are letters.
-SHORT = ["Maria sings.", "Did Acme export two drums?", "She paid on Monday in Oslo.", "Victor plays the guitar again."]
 
 
-@pytest.fixture(scope="module")
-def teacher(spacy_transformers_teacher):  # noqa: F811
+@pytest.fixture
+def teacher(spacy_transformers_teacher):
     return spacy_transformers_teacher
 
 
-@pytest.fixture(scope="module")
-def teacher_path(teacher, tmp_path_factory):
-    path = tmp_path_factory.mktemp("teacher")
-    teacher.to_disk(path)
-    return path
-
-
-def config_of(teacher, callback, rule=None, **changes):
-    """A tagger on a tiny transformer that is taught layer by layer."""
-    config = student_config(teacher, size="nano", pipeline=["tagger"])
-    settings = {**LIKE_THE_TEACHER, **changes}
-    config["components"]["tok2vec"]["model"] = {"@architectures": ARCHITECTURE, **settings}
-    config["components"]["tagger"]["model"]["tok2vec"]["width"] = settings["width"]
-    config["initialize"]["before_init"] = callback
-    config["distillation"]["teaching"] = {"tok2vec": {"@teaching_rules": RULE, **(rule or {})}}
-    return config
-
-
-def teacher_pieces(path):
-    return {"@callbacks": "spacy-tinydistill.TeacherPieces.v1", "teacher": str(path)}
-
-
-def trained_pieces(folder, texts):
-    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf8")
-    return {"@callbacks": "spacy-tinydistill.TrainPieces.v1", "path": str(folder / "texts.txt")}
-
-
-class Classroom:
-    """A student, its lessons, and what its teacher says of a few texts."""
-
-    def __init__(self, teacher, config, texts) -> None:
-        profile = profile_teacher(teacher)
-        self.student = make_student(config, profile)
-        plan = plan_lessons(self.student, teacher, read_distillation_config(config.interpolate()))
-        examples = [Example(self.student.make_doc(text), self.student.make_doc(text)) for text in texts]
-        initialize_student(self.student, profile, plan, examples)
-        self.lessons = start_lessons(self.student, describe_lessons(self.student, teacher, plan), plan)
-        self.encoder = self.student.get_pipe("tok2vec")
-        self.bert = find_transformer(self.encoder.model).shims[0]._model
-        self.docs = [example.predicted for example in examples]
-        self.targets = [said["tok2vec"] for said in ask(teacher, map(Record.from_doc, self.docs), plan)]
-
-    def learn(self) -> float:
-        self.encoder.update([Example(doc, doc) for doc in self.docs], losses={})
-        stream = _GradientStream(self.encoder)
-        loss = self.lessons["tok2vec"].update(self.docs, self.targets, dropout=0.0)
-        stream.finish()
-        return loss
+@pytest.fixture
+def teacher_path(spacy_transformers_teacher_path):
+    return spacy_transformers_teacher_path
 
 
 def bert_of(teacher):
@@ -158,7 +91,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher, teacher_pat
         assert room.learn() < 1e-3 * before
 
 
-def test_what_is_recorded(transformer_teacher, texts, tmp_path):  # noqa: F811
+def test_what_is_recorded(transformer_teacher, texts, tmp_path):
     config = config_of(transformer_teacher, trained_pieces(tmp_path, texts), {**NO_ATTENTION, "layers": [2]}, layers=1)
     room = Classroom(transformer_teacher, config, texts[:3])
     for doc, arrays in zip(room.docs, room.targets, strict=True):
@@ -279,13 +212,6 @@ def spread_of(room) -> float:
     return float(numpy.concatenate(room.encoder.model.predict(room.docs)).var(axis=0).mean())
 
 
-def run(teacher, texts, folder, config, *, kill_at=-1, steps=9, **changes):
-    settings = {"dropout": 0.2, "training.eval_frequency": 4, "distillation.batcher.size": 50, **changes}
-    if kill_at >= 0:
-        settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
-    return distil_quickly(teacher, texts, folder, config, steps=steps, **settings)
-
-
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, tmp_path):
     config = config_of(teacher, trained_pieces(tmp_path, texts), NO_ATTENTION, width=16)
     run(teacher, SHORT * 3, tmp_path / "undisturbed", config)
@@ -310,7 +236,7 @@ def test_a_student_with_other_heads_or_pieces(teacher, teacher_path, texts, tmp_
     assert ("4 heads" if changes else "other pieces") in str(caught.value)
 
 
-def test_a_teacher_that_shows_no_attention(curated_teacher, texts, tmp_path):  # noqa: F811
+def test_a_teacher_that_shows_no_attention(curated_teacher, texts, tmp_path):
     with pytest.raises(DistillationError) as caught:
         record_targets(curated_teacher, texts[:5], store=tmp_path / "store", config=config_of(curated_teacher, None))
     assert caught.value.code == "TD219"
@@ -422,7 +348,7 @@ def test_weights_that_do_not_fit(teacher, changes, found):
     assert found in str(caught.value)
 
 
-def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):  # noqa: F811
+def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):
     with pytest.raises(DistillationError) as caught:
         start_from(curated_teacher, tiny_transformer(**LIKE_THE_TEACHER), "last")
     assert caught.value.code == "TD224"

@@ -1,0 +1,1 @@
+"""What test modules share; each imports it from here, none from another test module."""
