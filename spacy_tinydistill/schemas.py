@@ -1,4 +1,4 @@
-"""The [distillation] block of a config: every default and every check in one place."""
+"""The [distillation] block of a config: its settings, defaults and checks."""
 
 from collections.abc import Callable, Iterable
 from configparser import Error as ConfigParserError
@@ -14,102 +14,100 @@ from thinc.api import Adam, Config, ConfigValidationError, Optimizer
 from .components.base import TeachingRule
 from .errors import DistillationError
 
-# Settings that a config spells as the name and the arguments of a registered function.
+# Settings that are written as a registered function and its arguments.
 MADE_BY_FUNCTIONS = ("teaching", "batcher", "optimizer")
 
 
 class DistillationConfig(BaseModel):
-    """The settings of a run.
+    """The settings of a run: the `[distillation]` block.
 
-    spaCy v4's `[distillation]` (`corpus`, `batcher`, `dropout`, `max_epochs`, `max_steps`, `optimizer`,
-    `student_to_teacher`) with the same meanings, and what is ours. What both training and distilling need, such as
-    `eval_frequency`, `logger`, `seed` and `frozen_components`, is in `[training]`, as in v4.
+    It has all settings of spaCy v4's block (`corpus`, `batcher`, `dropout`, `max_epochs`, `max_steps`, `optimizer`,
+    `student_to_teacher`), with the same meanings, and some more. Settings that training and distilling share, such as
+    `eval_frequency`, `logger`, `seed` and `frozen_components`, are in `[training]`, as in v4.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     corpus: str = Field(
         "corpora.distill",
-        title="Where in the config the corpus to learn on is",
-        description="The dotted name of a block in `[corpora]`. Its texts need no annotations: the teacher speaks "
-        "about them.",
+        title="Block of the corpus to learn from",
+        description="The dotted name of a block in `[corpora]`. Its texts need no annotations: the teacher annotates "
+        "them.",
     )
     gold_corpus: str | None = Field(
         None,
-        title="Where in the config the corpus with gold annotations is",
-        description="Its Docs are learned twice in each update: from their annotations, by spaCy's own losses, and "
-        "from the teacher; but a teacher's hard labels are not learned where there are gold ones of the same thing. "
-        "Null for none.",
+        title="Block of the corpus with gold annotations",
+        description="Its Docs are learned from twice in each update: from the gold annotations, with spaCy's own "
+        "losses, and from the teacher. If the teacher gives hard labels, gold annotations replace them. Null for none.",
     )
     gold_weight: float = Field(
         1.0,
         ge=0.0,
-        title="Weight of the gold annotations' loss; the teacher's is 1",
-        description="Raise it where gold texts are few among the others. 0 leaves their annotations out and learns "
-        "their texts from the teacher alone.",
+        title="Weight of the loss on gold annotations. The teacher's loss has weight 1",
+        description="Raise it if few texts have gold annotations. 0 ignores the annotations and learns these texts "
+        "from the teacher only.",
     )
     gold_share: float = Field(
         0.0,
         ge=0.0,
         lt=1.0,
-        title="Share of the words learned on that have gold annotations",
-        description="With 0, an epoch has each text once, gold or not. With more, an epoch has each text without gold "
-        "once, and gold ones among them, each as often as it takes. For gold texts that are few beside the others and "
-        "are what the student is for.",
+        title="Share of the words in an epoch that have gold annotations",
+        description="0 uses each text once per epoch, gold or not. Above 0, gold texts are repeated until they make up "
+        "this share. Use it if the gold texts are few, and are the kind of text that the student is for.",
     )
     hold_out: float = Field(
         0.05,
         gt=0.0,
         lt=1.0,
-        title="Share of the corpus to score on where there is no dev corpus",
-        description="These texts, however often they occur, are not learned on; the student's score is its agreement "
-        "with the teacher there.",
+        title="Share of the corpus that is held out to score on if there is no dev corpus",
+        description="The student does not learn from these texts or their duplicates. Its score is its agreement with "
+        "the teacher on them.",
     )
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate", description="Of the student's layers.")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, title="Dropout rate", description="Used in the student's layers.")
     max_epochs: int = Field(
         0,
         ge=-1,
-        title="Most passes over the corpus; 0 for no limit, -1 to stream it",
-        description="A streamed corpus is neither read to its end before the first update, nor shuffled, nor recorded: "
-        "the teacher is asked again in each epoch. It needs a dev corpus.",
+        title="Maximum number of epochs. 0 for no limit, -1 to stream the corpus",
+        description="A streamed corpus is not read in advance, not shuffled and not recorded: the teacher runs again "
+        "in each epoch. It needs a dev corpus.",
     )
     max_steps: int = Field(
         4000,
         ge=0,
-        title="Most updates; 0 for no limit",
-        description="In the configs that `init distill-config` writes, the learning rate falls to 0 by then.",
+        title="Maximum number of updates. 0 for no limit",
+        description="In a config from `init distill-config`, the learning rate falls to 0 over this many updates.",
     )
     teachers: list[str] = Field(
         default_factory=list,
         title="Packages or folders of the teachers",
-        description="Where the command says `-` in the place of one. Of several the soft labels are averaged. The "
-        "first should be the one that counts most: the student takes its tokenizer and rules over and is compared "
-        "with it.",
+        description="Used if the command names `-` as the teacher. The soft labels of several teachers are averaged. "
+        "Name the most important one first: the student gets its tokenizer and rule-based pipes and is compared with "
+        "it.",
     )
     teacher_weights: list[PositiveFloat] = Field(
         default_factory=list,
-        title="How much each of several teachers counts",
-        description="One number for each, of any sum. Empty where all count the same.",
+        title="Weights of several teachers",
+        description="One number per teacher; they need not sum to 1. Empty to weigh all alike.",
     )
     student_to_teacher: dict[str, str] = Field(
         default_factory=dict,
-        title="Teacher's pipe for each student pipe",
-        description="A pipe that is not named here learns from the teacher's pipe of its own name.",
+        title="The teacher's pipe that a student pipe learns from, if their names differ",
+        description="A pipe that is not listed learns from the teacher's pipe of the same name.",
     )
     teaching: dict[str, TeachingRule] = Field(
         default_factory=dict,
-        title="How each student pipe is taught",
-        description="One block for each pipe whose rule is not to be chosen by itself, or is to have other settings.",
+        title="Teaching rules of student pipes",
+        description="One block per pipe that needs another rule than the default one, or other settings.",
     )
     batcher: Callable[[Iterable[Example]], Iterable[list[Example]]] = Field(
         default_factory=lambda: configure_minibatch_by_words(size=1500, tolerance=0.2, discard_oversize=False),
         title="Batcher",
-        description="Makes each update's batch. Without this block, as `init distill-config` writes it.",
+        description="Makes the batch of each update. The default is the one that `init distill-config` writes.",
     )
     optimizer: Optimizer = Field(
         default_factory=lambda: Adam(0.001),
         title="Optimizer",
-        description="Without this block, Adam with a learning rate of 0.001 that stays as it is.",
+        description="The default is Adam with a constant learning rate of 0.001.",
     )
 
 
@@ -120,12 +118,11 @@ def read_distillation_config(config: Config) -> DistillationConfig:
         config: The whole config.
 
     Raises:
-        DistillationError: TD001, there is no such block; TD002, a key that does not exist; TD003, a value of the
-            wrong kind or out of range; TD004, a registered function of this block that does not exist or takes other
-            arguments, or one anywhere in the config that is named by something other than text; TD005, the config
-            uses a variable that it does not define.
+        DistillationError: TD001, the block is missing; TD002, an unknown setting; TD003, a value of the wrong type or
+            out of range; TD004, a registered function that does not exist or takes other arguments, or a function name
+            that is not a string; TD005, a variable that the config does not define.
     """
-    # The block is looked for first: others use its values, and without it the complaint would be about those.
+    # First, because other blocks use its values and would cause a less helpful error.
     if not isinstance(config.get("distillation"), dict):
         raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config) or "no blocks at all")
     try:
@@ -135,7 +132,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     except (ConfigParserError, ValueError) as error:
         raise DistillationError("TD005", reason=error) from None
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
-        # What the parser falls over, it says nothing of.
+        # The parser crashed on something that it does not check.
         raise DistillationError("TD005", reason=repr(error)) from None
     _check_function_names(interpolated)
     block = interpolated["distillation"]
@@ -145,7 +142,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
             close = get_close_matches(key, known, n=1)
             hint = f'Did you mean "{close[0]}"?' if close else "Remove it."
             raise DistillationError("TD002", key=key, hint=hint, known=", ".join(sorted(known)))
-    # Plain values first, since they are also arguments of functions: a learning rate depends on max_steps.
+    # Plain values first: functions use them as arguments, such as a learning rate that depends on max_steps.
     _validate({key: value for key, value in block.items() if key not in MADE_BY_FUNCTIONS})
     try:
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
@@ -157,19 +154,19 @@ def read_distillation_config(config: Config) -> DistillationConfig:
 
 
 def _check_function_names(block: dict[str, Any], path: str = "") -> None:
-    """See that what a config names functions by are names: the registry falls over anything else."""
+    """Check that function names are strings: the registry crashes on anything else."""
     for key, value in block.items():
         if key.startswith("@") and not isinstance(value, str):
-            raise DistillationError("TD004", reason=f"{path}{key} is {value!r}, which is no function's name.")
+            raise DistillationError("TD004", reason=f"{path}{key} is {value!r}, which is not a function name.")
         if isinstance(value, dict):
             _check_function_names(value, f"{path}{key}.")
 
 
 def shares_of(settings: DistillationConfig, count: int) -> list[float]:
-    """Say how much each of some teachers counts, so that these numbers sum to 1.
+    """Compute the weights of several teachers, which sum to 1.
 
     Raises:
-        DistillationError: TD014, there are weights for another number of teachers.
+        DistillationError: TD014, there are more or fewer weights than teachers.
     """
     weights = settings.teacher_weights if count > 1 else []
     if weights and len(weights) != count:
@@ -179,7 +176,7 @@ def shares_of(settings: DistillationConfig, count: int) -> list[float]:
 
 
 def reason_of(error: ConfigValidationError) -> str:
-    """Say what is wrong with a config, and with which values, but not the whole config, which spaCy would show."""
+    """Describe a config error and the wrong values, without the whole config that spaCy would print."""
     found = []
     for item in error.errors or ():
         value = error.config
@@ -192,9 +189,9 @@ def reason_of(error: ConfigValidationError) -> str:
 
 def _validate(values: dict[str, Any]) -> DistillationConfig:
     for key, value in values.items():
-        # To pydantic it is the number 1. On the command line it is what an option without a value says.
+        # Pydantic would take it for 1. It comes from a command line option without a value.
         if isinstance(value, bool):
-            raise DistillationError("TD003", key=key, value=value, reason="No setting is true or false.")
+            raise DistillationError("TD003", key=key, value=value, reason="no setting is true or false")
     try:
         return DistillationConfig.model_validate(values)
     except ValidationError as error:
@@ -204,7 +201,7 @@ def _validate(values: dict[str, Any]) -> DistillationConfig:
 
 
 def check_end(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> None:
-    """See that a run stops some day, and does not stop learning before that.
+    """Check that a run ends, and that its learning rate is not 0 long before.
 
     Args:
         config: The whole config.
@@ -212,11 +209,11 @@ def check_end(config: Config, settings: DistillationConfig, training: dict[str, 
         training: The `[training]` block, resolved.
 
     Raises:
-        DistillationError: TD007, it would not stop; TD009, its learning rate falls to 0 at once.
+        DistillationError: TD007, it would not end; TD009, its learning rate falls to 0 at once.
     """
     if not settings.max_steps and settings.max_epochs < 1 and not training["patience"]:
         raise DistillationError("TD007")
-    # In the configs that we write it follows max_steps, and somebody might count in epochs instead.
+    # In our configs total_steps is max_steps, which is 0 for those who count in epochs.
     schedule = config.interpolate()["distillation"].get("optimizer", {}).get("learn_rate")
     if isinstance(schedule, dict) and schedule.get("total_steps") == 0:
         raise DistillationError("TD009")

@@ -108,7 +108,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "teacher misspelt",
         lambda desk: ["distill", "en_core_web_tfr", desk.config, *desk.out],
         "TD201",
-        ["'en_core_web_tfr'", "an installed pipeline package or a folder"],
+        ["'en_core_web_tfr'", "an installed pipeline package, or a folder"],
     ),
     (
         "teacher zipped",
@@ -119,13 +119,13 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
             *desk.out,
         ],
         "TD201",
-        ["zipped.zip", "Expected an installed pipeline package or a folder"],
+        ["zipped.zip", "Expected an installed pipeline package, or a folder"],
     ),
     (
         "config and teacher swapped",
         lambda desk: ["distill", desk.config, desk.teacher, *desk.out],
         "TD201",
-        ["student.cfg", "Expected an installed pipeline package or a folder"],
+        ["student.cfg", "Expected an installed pipeline package, or a folder"],
     ),
     (
         "a folder in place of the config",
@@ -168,7 +168,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
             desk.texts,
         ],
         "TD205",
-        ["no pipe 'ner'", "it has tagger", "student_to_teacher"],
+        ["no pipe 'ner'", "Its pipes are tagger", "student_to_teacher"],
     ),
     (
         "teacher without pipes",
@@ -180,7 +180,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "teacher without the pipes",
         lambda desk: ["distill", str(desk.made / "blank"), desk.config, *desk.out],
         "TD205",
-        ["it has none", "frozen_components"],
+        ["Its pipes are none", "frozen_components"],
     ),
     (
         "teacher that needs what is not installed",
@@ -284,7 +284,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "a path without its value",
         lambda desk: ["distill", desk.teacher, desk.config, *desk.out, "--paths.distill"],
         "TD013",
-        ["--paths.distill", "True", "Give one"],
+        ["--paths.distill", "True", "Give a path"],
     ),
     (
         "a value without its option",
@@ -308,19 +308,19 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "no updates",
         lambda desk: desk.distill("--distillation.max_steps", 0),
         "TD007",
-        ["max_steps", "Set one"],
+        ["max_steps", "Set at least one"],
     ),
     (
         "evaluated every 0 updates",
         lambda desk: desk.distill("--training.eval_frequency", 0),
         "TD012",
-        ["eval_frequency is 0", "1 or more"],
+        ["eval_frequency is 0", "at least 1"],
     ),
     (
         "batches cut into 0 parts",
         lambda desk: desk.distill("--training.accumulate_gradient", 0),
         "TD012",
-        ["accumulate_gradient is 0", "1 or more"],
+        ["accumulate_gradient is 0", "at least 1"],
     ),
     (
         "a word for a number",
@@ -344,7 +344,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "a GPU that is not there",
         lambda desk: desk.distill("--gpu-id", 99),
         "TD211",
-        ["GPU 99", "Leave --gpu-id out"],
+        ["GPU 99", "Leave out --gpu-id"],
     ),
     (
         "a GPU by name",
@@ -393,13 +393,13 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "an output folder in use",
         lambda desk: [desk.write("output/thesis.tex", "x") and arg for arg in desk.distill()],
         "TD501",
-        ["output", "thesis.tex", "Choose another folder, or give --force"],
+        ["output", "thesis.tex", "Choose another folder"],
     ),
     (
         "an output that cannot be made",
         lambda desk: ["distill", desk.teacher, desk.config, "-o", desk.write("notes.txt", "x") + "/student"],
         "TD507",
-        ["notes.txt/student", "Choose another one"],
+        ["notes.txt/student", "Choose another folder"],
     ),
     (
         "nothing to resume",
@@ -417,7 +417,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "targets of other pipes",
         lambda desk: ["distill", "-", desk.config, *desk.out, "-t", desk.made / "store-of-other"],
         "TD610",
-        ["'ner'", "targets for tagger", "Record again"],
+        ["'ner'", "They are for tagger", "Record again"],
     ),
     (
         "targets that are not there",
@@ -429,7 +429,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "targets and texts",
         lambda desk: ["distill", "-", desk.texts, *desk.out, "--targets", desk.made / "store-of-other"],
         "TD615",
-        ["Give a config, and no texts"],
+        ["Give a config in place of the texts"],
     ),
     (
         "no teacher and no targets",
@@ -472,7 +472,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "a store behind a URL that nothing knows",
         lambda desk: ["distill-targets", desk.teacher, desk.texts, "s4://bucket/store"],
         "TD507",
-        ["s4://bucket/store", "Choose another one"],
+        ["s4://bucket/store", "Choose another folder"],
     ),
     (
         "a config in place of texts to record",
@@ -490,7 +490,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "a student that was never made",
         lambda desk: ["benchmark", "distillation", desk.teacher, desk("student"), desk.texts, "-o", desk("report")],
         "TD401",
-        ["student pipeline", "Check the path"],
+        ["no student", "Check the path"],
     ),
     (
         "a benchmark on what is not there",

@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Helpers of all commands: errors, overrides, names."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from ..signals import terminable
 
 @contextmanager
 def numbered_errors() -> Iterator[None]:
-    """Print a `DistillationError` without its traceback and leave with exit code 1; after a signal, with 130 or 143."""
+    """Print a `DistillationError` without its traceback and exit with code 1; after a signal, with 130 or 143."""
     try:
         with terminable():
             yield
@@ -24,18 +24,18 @@ def numbered_errors() -> Iterator[None]:
         msg.fail(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        # As a shell reports it; click would say 1.
+        # The exit code of a shell; click would return 1.
         sys.exit(130)
 
 
 def read_overrides(args: list[str]) -> dict[str, Any]:
-    """Read what the command line puts into a config, such as `--distillation.max_steps 1000`.
+    """Read config overrides from the command line, such as `--distillation.max_steps 1000`.
 
     Args:
-        args: What is left of the command line when the command's own options are taken out.
+        args: The command line without the command's own options.
 
     Raises:
-        DistillationError: TD010, an option that is neither the command's own nor a value of the config.
+        DistillationError: TD010, an option that is neither the command's own nor a config value.
     """
     try:
         return parse_config_overrides(args)
@@ -48,19 +48,19 @@ def read_overrides(args: list[str]) -> dict[str, Any]:
 
 
 def read_names(text: str) -> str | list[str]:
-    """Read a name or a path, or several with commas in between; one that holds a comma itself is taken as it is."""
+    """Read a name or path, or several separated by commas. An existing path may contain commas."""
     names = [name.strip() for name in text.split(",")]
     return text if len(names) == 1 or Path(text).exists() else names
 
 
 def read_standard_input() -> list[str]:
-    """Read one text a line.
+    """Read one text per line from standard input.
 
     Raises:
-        DistillationError: TD108, it is no UTF-8.
+        DistillationError: TD108, it is not UTF-8.
     """
     try:
-        # Not as text, which Python reads as the locale says, and where that says nothing, without complaint.
+        # As bytes: as text, Python would decode it by the locale, and some locales hide errors.
         return [line.rstrip("\r") for line in sys.stdin.buffer.read().decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise DistillationError("TD108", path="Standard input", reason=error) from None

@@ -10,22 +10,21 @@ from ._util import numbered_errors
 
 @benchmark_cli.command("distillation")
 def benchmark_distillation_cli(
-    teacher: Annotated[str, Arg(help="Package name or path of the teacher")],
-    student: Annotated[str, Arg(help="Package name or path of the student")],
-    data: Annotated[Path, Arg(help="Gold annotations (.spacy), or text alone (.jsonl, .txt)")],
+    teacher: Annotated[str, Arg(help="Teacher pipeline: an installed package or a folder")],
+    student: Annotated[str, Arg(help="Student pipeline: an installed package or a folder")],
+    data: Annotated[Path, Arg(help="Gold annotations (.spacy), or texts without annotations (.jsonl, .txt)")],
     output: Annotated[Path, Opt("--output", "-o", help="Folder to write the report to")],
-    max_words: Annotated[int, Opt("--max-words", "-n", min=1, help="Most words in a timed pass")] = 20_000,
-    gpu_id: Annotated[int, Opt("--gpu-id", "-g", help="GPU to use as well, or -1 for CPU")] = -1,
-    code: Annotated[Path | None, Opt("--code", "-c", help="Python file to import first")] = None,
-    force: Annotated[bool, Opt("--force", "-F", help="Replace a report that is there already")] = False,
+    max_words: Annotated[int, Opt("--max-words", "-n", min=1, help="Maximum number of words in a timed pass")] = 20_000,
+    gpu_id: Annotated[int, Opt("--gpu-id", "-g", help="GPU to measure too, or -1 for the CPU only")] = -1,
+    code: Annotated[Path | None, Opt("--code", "-c", help="Python file that registers functions of your own")] = None,
+    force: Annotated[bool, Opt("--force", "-F", help="Replace an existing report")] = False,
 ) -> None:
     """
-    Measure how much of its teacher a student retains, and what it saves: scores, agreement, words per second,
-    load time, memory and size of both, in one run on this machine. Prints tables, and writes report.json,
-    report.html with plots and the sentences on which the two disagree most, and the student's meta.json with a
-    model card, for `spacy package --meta-path`.
+    Compare a student with its teacher on this machine: scores, agreement, words per second, load time, memory and
+    size. Prints tables, and writes report.html (with plots and the sentences on which the two disagree most),
+    report.json, and the student's meta.json with a model card, for `spacy package --meta-path`.
     """
-    # Every call of `python -m spacy` imports this file; only this command should pay for what it needs.
+    # Every `python -m spacy` command imports this file, so heavy imports happen only when this command runs.
     from wasabi import msg
 
     from ..report.compare import compare

@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 MOST_UNKNOWN = {"pieces": 0.01, "vectors": 0.25}
 MOST_PIECES = 2.5
 
-# How many labels to show.
+# The number of labels to show.
 SHOWN = 10
 
 
 @debug_cli.command("distillation", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def debug_distillation_cli(
     ctx: typer.Context,
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    teacher: str = Arg(..., help="Teacher pipeline: an installed package or a folder"),
     config_path: Path = Arg(..., help="The student's config"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
 ) -> None:
-    """Find out, before hours of work, what a run of `spacy distill` will come to.
+    """Check a run of `spacy distill` and estimate its time, disk and memory before it starts.
 
-    Sees whether teacher, student, texts and settings fit together. If they do, the teacher is asked about a sample and
-    the student learns from it, for about half a minute, to tell how well the texts fit the teacher, which labels it
-    does not use, and how much time, disk and memory the whole run will take. Any value of the config can be overridden
-    on the command line, as for `spacy distill`.
+    Checks whether teacher, student, texts and settings fit together. If they do, the teacher annotates a sample and
+    the student learns from it, for about half a minute. This shows how well the texts fit the teacher, which labels the
+    teacher does not predict, and how much time, disk and memory the whole run will take. Override any value of the
+    config on the command line, as for `spacy distill`.
     """
     from ..forecast import forecast
     from ..preflight import check
@@ -54,7 +54,7 @@ def debug_distillation_cli(
             sys.exit(1)
         _print_run(ready)
         msg.divider("Rehearsal")
-        msg.info("Asking the teacher and learning from it, for about half a minute")
+        msg.info("Running the teacher and the student on a sample, for about half a minute")
         found = forecast(ready)
     msg.divider("Texts and teacher")
     _print_coverage(found.coverage)
@@ -82,19 +82,19 @@ def _print_run(ready: "Ready") -> None:
     if ready.started:
         msg.good("The student has all of the teacher's labels")
     else:
-        msg.info("The labels will be found in what the teacher writes")
+        msg.info("The labels will be collected from the teacher's annotations")
     corpora = run.corpora
-    texts = "A stream" if run.streams else f"{corpora.n_texts:,} texts of {corpora.n_words:,} words"
-    msg.good(f"To learn on: {texts}, and {len(corpora.gold):,} with gold annotations")
+    texts = "a stream" if run.streams else f"{corpora.n_texts:,} texts of {corpora.n_words:,} words"
+    msg.good(f"To learn from: {texts}, and {len(corpora.gold):,} with gold annotations")
     if corpora.dev:
         msg.good(f"To score on: {len(corpora.dev):,} texts with gold annotations")
     else:
-        msg.good(f"To score on: {run.settings.hold_out:.0%} of what there is to learn on, as there is no dev corpus")
+        msg.good(f"To score on: {run.settings.hold_out:.0%} of the texts, held out, because there is no dev corpus")
 
 
 def _print_coverage(coverage: "Coverage | None") -> None:
     if coverage is None:
-        msg.info("No words are unknown to this teacher, which reads hashes of them")
+        msg.info("This teacher has no unknown words: it hashes them")
         return
     share = coverage.share_unknown
     if coverage.known_by == "pieces":
@@ -105,7 +105,7 @@ def _print_coverage(coverage: "Coverage | None") -> None:
     else:
         text = f"{share:.2%} of the texts' {coverage.units:,} words have no vector in the teacher"
     if share > MOST_UNKNOWN[coverage.known_by] or coverage.units_per_word > MOST_PIECES:
-        msg.warn(text, "The teacher was hardly trained for such text, and the student learns its mistakes.")
+        msg.warn(text, "The teacher was probably not trained for such text. The student will learn its mistakes.")
     else:
         msg.good(text)
 
@@ -119,15 +119,15 @@ def _print_labels(ready: "Ready", found: "Forecast") -> None:
         else:
             msg.good(f"{pipe}: all {total} labels are predicted")
     msg.text(
-        f"In a sample of {found.sample_words:,} words, that is; rare labels may be missing from it by chance. A label "
-        "that the teacher predicts nowhere in the texts is one that the student hardly learns."
+        f"This is of a sample of {found.sample_words:,} words, which may lack rare labels by chance. A label that the "
+        "teacher predicts nowhere in the texts will hardly be learned."
     )
 
 
 def _print_forecast(found: "Forecast") -> None:
     rows = [
-        ("Preparing", _duration(found.preparing_seconds), ""),
-        ("Asking the teacher", _duration(found.asking_seconds), f"{found.recorded_words:,} words"),
+        ("Preparation", _duration(found.preparing_seconds), ""),
+        ("Recording the teacher", _duration(found.asking_seconds), f"{found.recorded_words:,} words"),
     ]
     if found.learning_seconds is not None and found.seconds is not None:
         details = (
@@ -136,22 +136,22 @@ def _print_forecast(found: "Forecast") -> None:
         )
         rows += [
             ("Learning", _duration(found.learning_seconds), details),
-            ("Time in all", _duration(found.seconds), "at the most"),
+            ("Total time", _duration(found.seconds), "at most"),
         ]
     else:
         details = (
-            f"{found.update_seconds:.2f} s an update, {found.evaluation_seconds:.1f} s an evaluation; "
-            "patience decides how many"
+            f"{found.update_seconds:.2f} s per update, {found.evaluation_seconds:.1f} s per evaluation; "
+            "how many depends on patience"
         )
         rows.append(("Learning", "?", details))
     disk = (
-        f"{_size(found.targets_bytes)} said by the teacher, {_size(found.checkpoint_bytes)} checkpoint, "
+        f"{_size(found.targets_bytes)} recorded targets, {_size(found.checkpoint_bytes)} checkpoint, "
         "and the student twice"
     )
     rows += [
         ("Student", _size(found.student_bytes), "on disk"),
         ("Output folder", _size(found.output_bytes), disk),
-        ("Memory", "?" if found.memory_bytes is None else _size(found.memory_bytes), "at the peak, of the CPU's"),
+        ("Memory", "?" if found.memory_bytes is None else _size(found.memory_bytes), "peak, CPU only"),
     ]
     msg.table(rows, aligns=("l", "r", "l"))
 

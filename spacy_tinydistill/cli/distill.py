@@ -11,24 +11,28 @@ from ._util import numbered_errors, read_names, read_overrides, read_standard_in
 @app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def distill_cli(
     ctx: typer.Context,
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package; several with commas; - for the config's"),
-    config_or_texts: str = Arg(..., help="The student's config; or texts, which need none: see --paths.distill"),
+    teacher: str = Arg(
+        ..., help="Teacher pipeline: an installed package or a folder. Several: separated by commas. - for the config's"
+    ),
+    config_or_texts: str = Arg(..., help="The student's config (.cfg), or the texts to learn on"),
     output_path: Path = Opt(..., "--output", "--output-path", "-o", help="Folder to write the student to"),
-    targets: str | None = Opt(None, "--targets", "-t", help="What distill-targets recorded; the teacher is not asked"),
+    targets: str | None = Opt(
+        None, "--targets", "-t", help="Targets recorded by distill-targets. The teacher is not run"
+    ),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
-    resume: bool = Opt(False, "--resume", "-r", help="Go on with an interrupted run"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
+    resume: bool = Opt(False, "--resume", "-r", help="Continue an interrupted run"),
     force: bool = Opt(False, "--force", "-f", help="Replace an earlier run in the output folder"),
 ) -> None:
     """Distil a student pipeline from a teacher pipeline.
 
     CONFIG_OR_TEXTS is a config (.cfg) with a [distillation] block, or the texts to learn on: .jsonl, .csv, .txt,
-    .spacy, a folder of these, or - for one text a line on standard input. Without a config that of a tiny student is
-    written, which learns for 600 updates instead of 4,000: a first look, in minutes.
+    .spacy, a folder of these, or - for standard input with one text per line. Without a config the student is a tiny
+    one that learns for 600 updates: a first result in minutes. A config from init distill-config has 4,000.
 
-    Writes model-best, model-last, the config, what the teacher said, a checkpoint, the scores of each evaluation and
-    a report (report.html, report.json) to the output folder. Any value of the config can be overridden on the command
-    line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
+    Writes the student (model-best, model-last), the config, the recorded targets, a checkpoint, the scores of each
+    evaluation and a report (report.html, report.json) to the output folder. Override any value of the config on the
+    command line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
     """
     from ..api import distill
     from ..user_code import import_user_code

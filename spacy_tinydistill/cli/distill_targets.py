@@ -12,21 +12,25 @@ from ._util import numbered_errors, read_overrides
 @app.command("distill-targets", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def distill_targets_cli(
     ctx: typer.Context,
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
-    corpus: Path = Arg(..., help="Text to learn on: JSONL, plain text, a DocBin, or a folder of them"),
-    store: str = Arg(..., help="Folder or URL to record to; an interrupted recording goes on"),
-    config_path: Path | None = Opt(None, "--config", help="A student's config; else as init distill-config's"),
+    teacher: str = Arg(..., help="Teacher pipeline: an installed package or a folder"),
+    corpus: Path = Arg(..., help="Texts to learn on: JSONL, CSV, plain text, a DocBin, or a folder of these"),
+    store: str = Arg(..., help="Folder or URL to record to. An interrupted recording is continued"),
+    config_path: Path | None = Opt(
+        None, "--config", help="The student's config. By default the one of init distill-config"
+    ),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
-    force: bool = Opt(False, "--force", "-f", help="Replace what was recorded in the folder"),
-    engine: str = Opt("local", "--engine", "-e", help="local, or ray for a cluster, whose workers load the teacher"),
-    address: str | None = Opt(None, "--address", "-a", help="The Ray cluster's; without, Ray starts on this machine"),
-    workers: int = Opt(1, "--workers", "-w", min=1, help="How many teachers to load on the cluster"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
+    force: bool = Opt(False, "--force", "-f", help="Replace an earlier recording in the folder"),
+    engine: str = Opt("local", "--engine", "-e", help="local, or ray to record on a Ray cluster"),
+    address: str | None = Opt(
+        None, "--address", "-a", help="Address of the Ray cluster. By default Ray starts on this machine"
+    ),
+    workers: int = Opt(1, "--workers", "-w", min=1, help="Number of teachers to load on the cluster"),
 ) -> None:
-    """Record what a teacher says about texts, for `spacy distill --targets`.
+    """Record a teacher's predictions (targets) for texts, to learn from with `spacy distill --targets`.
 
-    Any value of the config can be overridden on the command line: --paths.gold and --paths.dev have gold annotations
-    and dev data recorded too.
+    Override any value of the config on the command line. --paths.gold and --paths.dev record gold annotations and dev
+    data too.
     """
     from ..api import record_targets
     from ..user_code import import_user_code
@@ -48,4 +52,4 @@ def distill_targets_cli(
             code=code_path,
         )
     per_word = manifest.bytes / max(manifest.words, 1)
-    msg.good(f"Recorded {manifest.words} words, {manifest.bytes} bytes ({per_word:.0f} a word)", store)
+    msg.good(f"Recorded {manifest.words} words, {manifest.bytes} bytes ({per_word:.0f} per word)", store)

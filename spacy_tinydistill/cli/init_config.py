@@ -10,15 +10,15 @@ from ._util import numbered_errors
 
 @init_cli.command("distill-config")
 def init_distill_config_cli(
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
+    teacher: str = Arg(..., help="Teacher pipeline: an installed package or a folder"),
     output_file: Path = Arg(..., help="File to write the student's config to"),
     size: str = Opt("tiny", "--size", "-s", help="Size of the student: mini, tiny or nano"),
-    pipeline: str = Opt("", "--pipeline", "-p", help="Comma-separated names of the teacher's pipes; by default all"),
-    vectors: str | None = Opt(None, "--vectors", "-v", help="Static vectors for the student to read"),
-    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
+    pipeline: str = Opt("", "--pipeline", "-p", help="Teacher's pipes to learn, separated by commas. By default all"),
+    vectors: str | None = Opt(None, "--vectors", "-v", help="Static word vectors for the student"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
 ) -> None:
-    """Write a complete config for a student that mirrors a teacher's pipes."""
+    """Write a complete config for a student that has the teacher's pipes."""
     from ..errors import DistillationError
     from ..pipes.pipeline import load_teacher
     from ..student.config import student_config, unmirrored_pipes
@@ -38,8 +38,7 @@ def init_distill_config_cli(
     if left_out:
         msg.warn(
             f"Left out: {', '.join(left_out)}",
-            "Add a pipe for each of them that the student should learn, and name its teacher in "
-            "[distillation.student_to_teacher].",
+            "To learn one of them, add a pipe to the config and name its teacher in [distillation.student_to_teacher].",
         )
     msg.good(f"Wrote the config of a {size} student: {', '.join(config['nlp']['pipeline'])}", output_file)
     msg.text(f"python -m spacy distill {teacher} {output_file} --output OUTPUT --paths.distill TEXTS")

@@ -10,24 +10,31 @@ from ._util import numbered_errors
 
 @init_cli.command("distill-vectors")
 def init_distill_vectors_cli(
-    teacher: str = Arg(..., help="Teacher: a folder or an installed package"),
-    texts: Path = Arg(..., help="Text to count words in: JSONL, plain text, a DocBin, or a folder of them"),
-    output_path: Path = Arg(..., help="Folder to write the vectors to, for [initialize] vectors"),
-    width: int = Opt(64, "--width", "-w", min=1, help="Dimensions of a vector"),
-    limit: int = Opt(20_000, "--limit", "-n", min=1, help="The most words to keep"),
-    min_count: int = Opt(2, "--min-count", "-m", min=1, help="Of the text's words, only those that occur so often"),
+    teacher: str = Arg(..., help="Teacher pipeline: an installed package or a folder"),
+    texts: Path = Arg(..., help="Texts to take words from: JSONL, CSV, plain text, a DocBin, or a folder of these"),
+    output_path: Path = Arg(..., help="Folder to write the vectors to (for init distill-config --vectors)"),
+    width: int = Opt(64, "--width", "-w", min=1, help="Dimensions of the vectors"),
+    limit: int = Opt(20_000, "--limit", "-n", min=1, help="Maximum number of words"),
+    min_count: int = Opt(2, "--min-count", "-m", min=1, help="Minimum number of times that a word occurs in the texts"),
     prune: int = Opt(
-        -1, "--prune", "-p", help="Rows; words beyond share that of the most similar one. -1 for a row a word"
+        -1,
+        "--prune",
+        "-p",
+        help="Maximum number of rows. Rarer words share the row of the most similar word. -1 for one row per word",
     ),
     contexts: int = Opt(
-        0, "--contexts", "-x", min=0, help="Words of the text to average over; 0 to read each word alone"
+        0,
+        "--contexts",
+        "-x",
+        min=0,
+        help="Words of the texts to average contexts over. 0 to embed each word without context",
     ),
-    column: str = Opt("text", "--column", help="Where the text is, in JSONL and CSV"),
+    column: str = Opt("text", "--column", help="Column of the text, in JSONL and CSV"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Path | None = Opt(None, "--code", "-c", help="Python file with registered functions of your own"),
-    force: bool = Opt(False, "--force", "-f", help="Overwrite vectors that are there"),
+    code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
+    force: bool = Opt(False, "--force", "-f", help="Overwrite existing vectors"),
 ) -> None:
-    """Distil static word vectors from a teacher's transformer, for a student to start from."""
+    """Make static word vectors for a student from its teacher's encoder."""
     from ..corpus import read_texts
     from ..errors import DistillationError
     from ..files import told_if_not_written
