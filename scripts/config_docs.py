@@ -128,9 +128,9 @@ def make_page() -> str:
 
 def describe_rules() -> Iterator[str]:
     """A section for each teaching rule of the package."""
-    for name, function in sorted(teaching_rules.get_all().items()):
+    for name, rule in sorted(teaching_rules.get_all().items()):
         if name.startswith("spacy-tinydistill."):
-            yield describe_function(name, function, getdoc(type(function())) or "")
+            yield describe_function(name, rule, (getdoc(rule) or "").partition("\n\nArgs:\n")[0])
 
 
 def describe_transformer() -> Iterator[str]:

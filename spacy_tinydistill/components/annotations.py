@@ -35,11 +35,6 @@ TOKEN_ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
 )
 
 
-def annotations() -> "Annotations":
-    """Make the rule `spacy-tinydistill.Annotations.v1`."""
-    return Annotations()
-
-
 class Annotations(TeachingRule):
     """Hard labels: what the teacher wrote to the Doc, learned by the student pipe's own `update`."""
 

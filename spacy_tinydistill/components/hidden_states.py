@@ -17,28 +17,22 @@ from ..targets.records import Arrays
 from .base import Lesson, Reads, TeachingRule
 
 
-def hidden_states(layers: Sequence[int] = (-1,), weight: float = 1.0) -> "HiddenStates":
-    """Make the rule `spacy-tinydistill.HiddenStates.v1`.
-
-    Args:
-        layers: Which of the teacher's layers to learn: 0 is its embeddings, 1 its first layer, -1 its last. What is
-            recorded of each takes two bytes for each token and dimension.
-        weight: Of this loss; those of the pipes that read the encoder have weight 1.
-    """
-    return HiddenStates(layers=layers, weight=weight)
-
-
 class HiddenStates(TeachingRule):
     """The hidden-state loss of TinyBERT (Jiao et al., arXiv 1909.10351, eq. 8), for any encoder of spaCy tokens.
 
     Teacher and student may cut words into other pieces, or into none: what is compared are vectors of spaCy's tokens,
     the teacher's pooled from its pieces. The student's go through a learned linear layer, W_h in the equation, which
     brings them to the teacher's width. It belongs to the lesson, and no student is saved with it.
+
+    Args:
+        layers: Which of the teacher's layers to learn: 0 is its embeddings, 1 its first layer, -1 its last. What is
+            recorded of each takes two bytes for each token and dimension.
+        weight: Of this loss; those of the pipes that read the encoder have weight 1.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
 
-    def __init__(self, *, layers: Sequence[int], weight: float) -> None:
+    def __init__(self, layers: Sequence[int] = (-1,), weight: float = 1.0) -> None:
         self.layers = list(layers)
         self.weight = weight
 

@@ -6,45 +6,27 @@ from typing import Any, ClassVar
 import numpy
 from spacy.pipeline.spancat import SpanCategorizer
 from spacy.tokens import Doc
-from thinc.api import set_dropout_rate
 from thinc.types import Ragged
 
 from ..targets.records import Arrays
-from .base import (
-    Average,
-    Lesson,
-    Reads,
-    TeachingRule,
-    check_temperature,
-    match_labels,
-    match_teachers,
-    soft_label_gradient,
-)
+from .base import Reads
+from .soft_labels import SoftLabels
 
 # Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
 NEGATIVE_LABEL = "(none)"
 
 
-def span_labels(temperature: float = 1.0) -> "SpanLabels":
-    """Make the rule `spacy-tinydistill.SpanLabels.v1`.
+class SpanLabels(SoftLabels):
+    """Soft labels for each suggested span (Hinton et al., arXiv 1503.02531).
+
+    The student learns on the spans that the teacher's suggester proposed, so the two may have different ones.
 
     Args:
         temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
     """
-    return SpanLabels(temperature=temperature)
-
-
-class SpanLabels(TeachingRule):
-    """Soft labels for each suggested span (Hinton et al., arXiv 1503.02531).
-
-    The student learns on the spans that the teacher's suggester proposed, so the two may have different ones.
-    """
 
     # A suggester may read anything from the Doc: sentences, noun chunks, other span groups.
     reads: ClassVar[Reads] = Reads.EARLIER_ANNOTATIONS
-
-    def __init__(self, *, temperature: float) -> None:
-        self.temperature = check_temperature(temperature)
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both are span categorizers, with a column for "none" in both or in neither."""
@@ -58,11 +40,9 @@ class SpanLabels(TeachingRule):
         """Record `spans`, int32, shape (spans, 2), start and end; `probabilities`, float16, (spans, labels)."""
         spans, scores = teacher.predict(docs)
         ops = teacher.model.ops
-        lengths = ops.to_numpy(spans.lengths)
-        ends = numpy.cumsum(lengths)[:-1]
-        n_labels = len(_label_names(teacher))
+        ends = numpy.cumsum(ops.to_numpy(spans.lengths))[:-1]
         bounds = ops.to_numpy(spans.dataXd).reshape((-1, 2)).astype("int32")
-        probabilities = ops.to_numpy(scores).reshape((-1, n_labels)).astype("float16")
+        probabilities = ops.to_numpy(scores).reshape((-1, len(self.list_labels(teacher)))).astype("float16")
         return [
             {"spans": doc_bounds, "probabilities": doc_probabilities}
             for doc_bounds, doc_probabilities in zip(
@@ -70,60 +50,26 @@ class SpanLabels(TeachingRule):
             )
         ]
 
-    def describe(self, teacher: Any) -> dict[str, Any]:
-        """Name the teacher's labels, in its order."""
-        return {"labels": _label_names(teacher)}
+    def list_labels(self, pipe: Any) -> list[str]:
+        """Name a pipe's labels, in its order, and the column for "none" where it has one."""
+        return [*pipe.labels, NEGATIVE_LABEL] if pipe.add_negative_label else list(pipe.labels)
 
-    def start(self, student: Any, name: str, teacher: dict[str, Any]) -> "SpanLabelsLesson":
-        """Bind the rule; the labels may be in another order."""
-        columns = match_labels(name, _label_names(student), teacher["labels"])
-        return SpanLabelsLesson(student, columns, self.temperature)
-
-    def average(
-        self, name: str, teachers: Sequence[dict[str, Any]], weights: Sequence[float]
-    ) -> tuple[dict[str, Any], Average]:
+    def average_rows(
+        self, said: Sequence[Arrays], columns: Sequence[numpy.ndarray], weights: Sequence[float]
+    ) -> Arrays:
         """Average the probabilities of each span, over those teachers whose suggesters proposed it."""
-        columns = match_teachers(name, [teacher["labels"] for teacher in teachers])
+        proposed = numpy.concatenate([arrays["spans"] for arrays in said])
+        spans, places_of = numpy.unique(proposed, axis=0, return_inverse=True)
+        places = numpy.split(places_of.reshape(-1), numpy.cumsum([len(arrays["spans"]) for arrays in said])[:-1])
+        sums = numpy.zeros((len(spans), len(columns[0])), dtype="float32")
+        shares = numpy.zeros((len(spans), 1), dtype="float32")
+        for arrays, own_columns, at, weight in zip(said, columns, places, weights, strict=True):
+            sums[at] += weight * self.read_rows(arrays, own_columns, len(own_columns))
+            shares[at] += weight
+        return {"spans": spans, "probabilities": sums / shares}
 
-        def average(said: Sequence[Arrays]) -> Arrays:
-            proposed = numpy.concatenate([arrays["spans"] for arrays in said])
-            spans, places_of = numpy.unique(proposed, axis=0, return_inverse=True)
-            rows = numpy.split(places_of.reshape(-1), numpy.cumsum([len(arrays["spans"]) for arrays in said])[:-1])
-            sums = numpy.zeros((len(spans), len(columns[0])), dtype="float32")
-            shares = numpy.zeros((len(spans), 1), dtype="float32")
-            for arrays, places, at, weight in zip(said, columns, rows, weights, strict=True):
-                sums[numpy.ix_(at, places)] += weight * arrays["probabilities"].astype("float32")
-                shares[at] += weight
-            return {"spans": spans, "probabilities": sums / shares}
-
-        return {"labels": teachers[0]["labels"]}, average
-
-
-class SpanLabelsLesson(Lesson):
-    """`SpanLabels` at work."""
-
-    def __init__(self, student: Any, columns: numpy.ndarray, temperature: float) -> None:
-        self.student = student
-        self.columns = columns
-        self.temperature = temperature
-
-    def update(self, docs: Sequence[Doc], targets: Sequence[Arrays], *, dropout: float) -> float:
-        """Learn the soft labels of the batch's spans; a batch without any has loss 0."""
-        model = self.student.model
-        spans = Ragged(
-            model.ops.asarray2i(numpy.concatenate([arrays["spans"] for arrays in targets])),
-            model.ops.asarray1i([len(arrays["spans"]) for arrays in targets]),
-        )
-        if not len(spans.dataXd):
-            return 0.0
-        set_dropout_rate(model, dropout)
-        scores, backprop = model.begin_update((docs, spans))
-        teacher = numpy.zeros(scores.shape, dtype="float32")
-        teacher[:, self.columns] = numpy.concatenate([arrays["probabilities"] for arrays in targets])
-        gradient, loss = soft_label_gradient(model, scores, teacher, temperature=self.temperature)
-        backprop(gradient)
-        return loss
-
-
-def _label_names(pipe: Any) -> list[str]:
-    return [*pipe.labels, NEGATIVE_LABEL] if pipe.add_negative_label else list(pipe.labels)
+    def make_input(self, model: Any, docs: Sequence[Doc], targets: Sequence[Arrays]) -> Any:
+        """Put the spans beside the Docs."""
+        spans = numpy.concatenate([arrays["spans"] for arrays in targets])
+        lengths = [len(arrays["spans"]) for arrays in targets]
+        return docs, Ragged(model.ops.asarray2i(spans), model.ops.asarray1i(lengths))

@@ -10,20 +10,15 @@ from spacy.tokens import Doc
 from ..pipes.third_party import excludes, has_answered, is_text_classifier, list_labels
 from ..targets.records import Arrays
 from .base import Reads
-from .text_labels import TextLabels
+from .soft_labels import SoftLabels
 
 
-def text_scores(temperature: float = 1.0) -> "TextScores":
-    """Make the rule `spacy-tinydistill.TextScores.v1`.
+class TextScores(SoftLabels):
+    """Soft labels for each Doc, as `TextLabels`, from an `hf_text_pipe` of spacy-huggingface-pipelines.
 
     Args:
         temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
     """
-    return TextScores(temperature=temperature)
-
-
-class TextScores(TextLabels):
-    """Soft labels for each Doc, as `TextLabels`, from an `hf_text_pipe` of spacy-huggingface-pipelines."""
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
 
@@ -44,6 +39,6 @@ class TextScores(TextLabels):
             for doc in docs
         ]
 
-    def describe(self, teacher: Any) -> dict[str, Any]:
-        """Name the teacher's labels, in its order."""
-        return {"labels": list_labels(teacher)}
+    def list_labels(self, pipe: Any) -> list[str]:
+        """Name a pipe's labels, the student's or the classifier's, in its order."""
+        return list_labels(pipe)

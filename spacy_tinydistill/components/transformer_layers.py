@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,41 +25,6 @@ from .base import Lesson, Reads, TeachingRule
 EMBEDDINGS = "embeddings"
 
 
-def transformer_layers(
-    layers: str | Sequence[int] = "uniform",
-    embeddings_weight: float = 1.0,
-    hidden_weight: float = 1.0,
-    attention_weight: float = 1.0,
-    down_weight: float = 0.0,
-) -> "TransformerLayers":
-    """Make the rule `spacy-tinydistill.TransformerLayers.v1`.
-
-    A weight of 0 leaves its part out, and nothing is recorded for it. Attention takes most room by far: for a text of l
-    pieces two bytes for each layer of the student, each head and each of l * l pairs.
-
-    Args:
-        layers: From which of the teacher's layers each of the student's learns: "uniform", "last", or a list that
-            names one for each, counted from 1.
-        embeddings_weight: Of the embeddings' loss; those of the pipes that read the encoder have weight 1.
-        hidden_weight: Of the hidden states'.
-        attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
-        down_weight: Of the hidden states' at the student's width, to which the teacher's are projected down. It needs
-            `hidden_weight` above 0, of the comparison at the teacher's width.
-    """
-    weights = embeddings_weight, hidden_weight, attention_weight, down_weight
-    if min(weights) < 0 or not any(weights):
-        raise ValueError(f"the weights are {weights}, expected none below 0, and one above.")
-    if down_weight and not hidden_weight:
-        raise ValueError(f"down_weight is {down_weight} and hidden_weight 0, expected both above 0, or only the other.")
-    return TransformerLayers(
-        layers=layers,
-        embeddings_weight=embeddings_weight,
-        hidden_weight=hidden_weight,
-        attention_weight=attention_weight,
-        down_weight=down_weight,
-    )
-
-
 class TransformerLayers(TeachingRule):
     """The layer-to-layer losses of TinyBERT (Jiao et al., arXiv 1909.10351, eq. 7-9), for a `TinyTransformer.v1`.
 
@@ -74,26 +40,43 @@ class TransformerLayers(TeachingRule):
     states and W_down, and both might shrink to nothing: so it counts in units of the variance of the student's states
     in the batch (`losses.unexplained_variance`), which makes shrinking worth nothing, and goes only together with the
     first, in which states that are all alike, or differ in few directions, cannot give the teacher's back.
+
+    A weight of 0 leaves its part out, and nothing is recorded for it. Attention takes most room by far: for a text of l
+    pieces two bytes for each layer of the student, each head and each of l * l pairs.
+
+    Args:
+        layers: From which of the teacher's layers each of the student's learns: "uniform", "last", or a list that
+            names one for each, counted from 1.
+        embeddings_weight: Of the embeddings' loss; those of the pipes that read the encoder have weight 1.
+        hidden_weight: Of the hidden states'.
+        attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
+        down_weight: Of the hidden states' at the student's width, to which the teacher's are projected down. It needs
+            `hidden_weight` above 0, of the comparison at the teacher's width.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS
 
     def __init__(
         self,
-        *,
-        layers: str | Sequence[int],
-        embeddings_weight: float,
-        hidden_weight: float,
-        attention_weight: float,
-        down_weight: float,
-        n_layers: int = 0,
+        layers: str | Sequence[int] = "uniform",
+        embeddings_weight: float = 1.0,
+        hidden_weight: float = 1.0,
+        attention_weight: float = 1.0,
+        down_weight: float = 0.0,
     ) -> None:
+        weights = embeddings_weight, hidden_weight, attention_weight, down_weight
+        if min(weights) < 0 or not any(weights):
+            raise ValueError(f"the weights are {weights}, expected none below 0, and one above.")
+        if down_weight and not hidden_weight:
+            raise ValueError(
+                f"down_weight is {down_weight} and hidden_weight 0, expected both above 0, or only the other."
+            )
         self.layers = layers if isinstance(layers, str) else list(layers)
         self.embeddings_weight = embeddings_weight
         self.hidden_weight = hidden_weight
         self.attention_weight = attention_weight
         self.down_weight = down_weight
-        self.n_layers = n_layers  # Of the student
+        self.n_layers = 0  # Of the student; from `fit_to`
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """The student's pipe is an encoder with a `TinyTransformer.v1`, the teacher's is one that other pipes read."""
@@ -101,8 +84,9 @@ class TransformerLayers(TeachingRule):
 
     def fit_to(self, student: Any) -> "TransformerLayers":
         """Take down how many layers the student has, on which it depends which of the teacher's are recorded."""
-        settings = {key: value for key, value in vars(self).items() if key != "n_layers"}
-        return TransformerLayers(**settings, n_layers=len(_bert_of(student).layers))
+        fitted = copy(self)
+        fitted.n_layers = len(_bert_of(student).layers)
+        return fitted
 
     @contextmanager
     def asking(self, teacher: Any) -> Iterator[None]:

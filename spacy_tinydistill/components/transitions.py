@@ -15,16 +15,6 @@ from .base import Average, Lesson, TeachingRule, check_temperature, match_labels
 from .step_model import StepLayers, StepModel
 
 
-def transitions(temperature: float = 1.0, teacher_share: float = 0.0) -> "Transitions":
-    """Make the rule `spacy-tinydistill.Transitions.v1`.
-
-    Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
-        teacher_share: Of so many Docs, from 0 to 1, the teacher's states are learned in place of the student's own.
-    """
-    return Transitions(temperature=temperature, teacher_share=teacher_share)
-
-
 class Transitions(TeachingRule):
     """Soft labels for each transition, on the states that the student itself reaches, or on those of its teacher.
 
@@ -32,9 +22,13 @@ class Transitions(TeachingRule):
     DAgger, Ross et al., arXiv 1011.0686). So what is recorded are not scores but the token vectors that the
     teacher's step model reads, and the small step model itself: with these it scores any state, later, at no
     transformer's cost. The same paper has the teacher lead at times, with a share (its beta) that may fall to 0.
+
+    Args:
+        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        teacher_share: Of so many Docs, from 0 to 1, the teacher's states are learned in place of the student's own.
     """
 
-    def __init__(self, *, temperature: float, teacher_share: float = 0.0) -> None:
+    def __init__(self, temperature: float = 1.0, teacher_share: float = 0.0) -> None:
         self.temperature = check_temperature(temperature)
         if not 0 <= teacher_share <= 1:
             raise ValueError(f"teacher_share is {teacher_share}, expected 0 to 1.")

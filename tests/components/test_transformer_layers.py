@@ -23,7 +23,7 @@ from helpers.transformer_students import (
 )
 from spacy_tinydistill.api import record_targets
 from spacy_tinydistill.components import transformer_layers as transformer_layers_module
-from spacy_tinydistill.components.transformer_layers import transformer_layers
+from spacy_tinydistill.components.transformer_layers import TransformerLayers
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.loop import DIR_MODEL_LAST
@@ -357,4 +357,4 @@ def test_weights_of_a_teacher_that_is_no_bert(curated_teacher):
 @pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (1.0, -1.0, 1.0), (1.0, 0.0, 1.0, 1.0), (1.0, 1.0, 1.0, -1.0)])
 def test_weights_that_teach_nothing(weights):
     with pytest.raises(ValueError, match="weight"):
-        transformer_layers("last", *weights)
+        TransformerLayers("last", *weights)

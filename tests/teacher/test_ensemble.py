@@ -35,10 +35,10 @@ from spacy_tinydistill import api, distill, record_targets
 from spacy_tinydistill import run as run_module
 from spacy_tinydistill.cli._util import read_names
 from spacy_tinydistill.components.base import TeachingRule
-from spacy_tinydistill.components.span_labels import span_labels
-from spacy_tinydistill.components.text_labels import text_labels
-from spacy_tinydistill.components.token_labels import token_labels
-from spacy_tinydistill.components.transitions import transitions
+from spacy_tinydistill.components.span_labels import SpanLabels
+from spacy_tinydistill.components.text_labels import TextLabels
+from spacy_tinydistill.components.token_labels import TokenLabels
+from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.targets import store as store_module
@@ -74,11 +74,11 @@ def test_tokens_and_texts_are_averaged_by_label(panel, n_tokens):
     orders, weights, numbers = panel
     rows = [numbers.dirichlet(numpy.ones(len(labels)), n_tokens) for labels in orders]
     expected = sum(w * by_label(row, labels) for w, row, labels in zip(weights, rows, orders, strict=True))
-    description, found = average(token_labels(), orders, weights, [pack_soft_labels(row, 0) for row in rows])
+    description, found = average(TokenLabels(), orders, weights, [pack_soft_labels(row, 0) for row in rows])
     numpy.testing.assert_allclose(by_label(found["probabilities"], description["labels"]), expected, atol=2e-3)
     said = [{"probabilities": row[0].astype("float16")} for row in rows]
-    description, found = average(text_labels(), orders, weights, said)
-    numpy.testing.assert_allclose(by_label(found["probabilities"], description["labels"]), expected[0], atol=2e-3)
+    description, found = average(TextLabels(), orders, weights, said)
+    numpy.testing.assert_allclose(by_label(found["probabilities"], description["labels"]), expected[:1], atol=2e-3)
 
 
 @given(panel=panels(), data=st.data())
@@ -94,7 +94,7 @@ def test_a_span_is_averaged_over_those_who_proposed_it(panel, data):
         }
         for spans, labels in zip(proposed, orders, strict=True)
     ]
-    description, found = average(span_labels(), orders, weights, said)
+    description, found = average(SpanLabels(), orders, weights, said)
     assert {tuple(span) for span in found["spans"].tolist()} == set().union(*proposed)
     assert len(found["spans"]) == len(found["probabilities"])
     for span, row in zip(found["spans"].tolist(), found["probabilities"], strict=True):
@@ -126,7 +126,7 @@ def make_docs(pipe: Any) -> list[Doc]:
 def test_actions_are_averaged_in_the_students_states(name):
     """The gradient of the average is the average of the gradients, as the states are the student's own."""
     student, *pipes = (make_actor(name, labels, seed) for seed, labels in enumerate(["ABC", "ABC", "CAB"]))
-    rule, weights = transitions(), [0.7, 0.3]
+    rule, weights = Transitions(), [0.7, 0.3]
     said = [rule.record(pipe, make_docs(pipe)) for pipe in pipes]
     descriptions = [rule.describe(pipe) for pipe in pipes]
     assert descriptions[0]["labels"] != descriptions[1]["labels"]
