@@ -22,13 +22,12 @@ from thinc.api import Config, Model
 from spacy_tinydistill import distill, record_targets
 from spacy_tinydistill.components.base import Lesson
 from spacy_tinydistill.loop import Progress, distill_while_improving
-from spacy_tinydistill.material import INITIALIZE_SAMPLE, make_corpus
 from spacy_tinydistill.pipes.device import fast_matrices
 from spacy_tinydistill.pipes.pipeline import pipes_of
 from spacy_tinydistill.pipes.profile import profile_teacher
+from spacy_tinydistill.prepare import INITIALIZE_SAMPLE, Run
 from spacy_tinydistill.report.worker import peak_memory
-from spacy_tinydistill.run import Run, prepare, read_config
-from spacy_tinydistill.schemas import DistillationConfig, read_distillation_config
+from spacy_tinydistill.schemas import DistillationConfig, read_config, read_distillation_config
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons, start_lessons
 from spacy_tinydistill.targets.records import Record, Role
@@ -51,7 +50,7 @@ def main(job: Path) -> None:
 
 def job_epochs(teacher: str, config: str, texts: str, store: str) -> dict[str, Any]:
     """Record, then train from the store: seconds of the recording and of each epoch."""
-    run = prepare(teacher, Path(texts), Path(config), {}, -1)
+    run = Run(teacher, Path(texts), Path(config), {}, -1).prepare()
     records = list_texts(run)
     start = perf_counter()
     recorded = record_all(run, records, Path(store))
@@ -82,7 +81,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def list_texts(run: Run) -> list[Record]:
     """List a run's texts, all of them to learn on."""
-    examples = run.corpora.readers["distill"](run.student)
+    examples = run.dataset.read_texts(run.student)
     return [Record.from_doc(example.predicted, Role.TEXT, i) for i, example in enumerate(examples)]
 
 
@@ -97,7 +96,7 @@ def record_all(run: Run, records: Iterable[Record], path: Path) -> Store:
 def train_from_store(run: Run, store: Store) -> list[float]:
     """Train a new student from a store; return the seconds of each epoch, the reading of the store included."""
     student, settings, lessons = _new_student(run)
-    corpus = make_corpus(store, replace(run, student=student))
+    corpus = replace(run.dataset, student=student).make_corpus(store, run.plan, run.teacher)
     steps = distill_while_improving(
         student,
         lessons,
@@ -144,8 +143,8 @@ def train_with_spacy(run: Run, annotated: Sequence[bytes]) -> list[float]:
 def _new_student(run: Run) -> tuple[Language, DistillationConfig, dict[str, Lesson]]:
     """Make a student with first weights, with an optimizer that has not seen another one."""
     student = make_student(run.config, run.profile)
-    initialize_student(student, run.profile, run.plan, run.corpora.sample[:INITIALIZE_SAMPLE])
-    return student, read_distillation_config(run.config), start_lessons(student, run.lessons, run.plan)
+    initialize_student(student, run.profile, run.plan, run.dataset.sample[:INITIALIZE_SAMPLE])
+    return student, read_distillation_config(run.config), start_lessons(student, run.header.lessons, run.plan)
 
 
 def _epoch_seconds(steps: Iterator[tuple[Any, dict[str, Any], Any]]) -> list[float]:

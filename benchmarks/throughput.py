@@ -46,8 +46,9 @@ from wasabi import msg, table
 
 from spacy_tinydistill.corpus import make_examples, read_texts
 from spacy_tinydistill.pipes.pipeline import load_teacher, pipes_of
+from spacy_tinydistill.prepare import Run
 from spacy_tinydistill.report.machine import describe_machine, installed_versions
-from spacy_tinydistill.run import Run, prepare, read_config
+from spacy_tinydistill.schemas import read_config
 from spacy_tinydistill.targets.records import Record
 from spacy_tinydistill.teacher.recorder import annotate
 
@@ -93,7 +94,8 @@ def main(
         if set(chosen) & {"a", "b", "c"}:
             sample = room / "texts.jsonl"
             write_texts(nlp, texts, sample, words)
-            run = prepare(nlp, sample, ours.write_config(nlp, room / "one.cfg", pipes=nlp.pipe_names, epochs=1), {}, -1)
+            config = ours.write_config(nlp, room / "one.cfg", pipes=nlp.pipe_names, epochs=1)
+            run = Run(nlp, sample, config, {}, -1).prepare()
             records = ours.list_texts(run)
             report["documents"], report["words"] = len(records), sum(map(len, records))
         if "a" in chosen:

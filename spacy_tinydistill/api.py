@@ -9,8 +9,6 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.scorer import Scorer
-from spacy.tokens import DocBin
 from spacy.util import is_package
 from thinc.api import Config
 from tqdm import tqdm
@@ -19,51 +17,17 @@ from wasabi import msg
 from . import loop
 from .checkpoint import read_checkpoint
 from .errors import DistillationError
-from .evaluation_log import CURVE_NAME
-from .files import Folder, remove, told_if_not_written
-from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
-from .material import (
-    check_roles,
-    count_silence,
-    describe_texts,
-    judge_teacher,
-    list_folders,
-    make_corpus,
-    make_evaluate,
-    open_targets,
-    read_dev,
-    start_student,
-)
-from .pipes.device import use_device
-from .pipes.profile import fingerprint
-from .report.compare import Recorded, compare_recorded
-from .report.report import HTML_NAME, JSON_NAME
-from .report.scores import Side
-from .report.size import count_parameters
-from .run import Run, Teacher, check_named, list_records, list_teachers, prepare, prepare_recorded
-from .schemas import shares_of
-from .student.meta import add_origin, plain_scores
-from .targets.store import HEADER, LOCK, MANIFEST, Manifest, Store, StoreWriter, check_teacher
+from .files import Folder, told_if_not_written
+from .output import CONFIG_NAME, DIR_TARGETS, check_output, check_store_folder, clear_output, list_folders
+from .prepare import RecordedRun, Recording, Run, Teacher
+from .summary import report, score_teacher, write_origin
+from .targets.store import Manifest, Store, StoreWriter
+from .teacher.ensemble import join_stores
 from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import record_store
 
-CONFIG_NAME = "config.cfg"
-DIR_TARGETS = "targets"
-
 # Where the teacher is asked: here, or on a Ray cluster.
 ENGINES = ("local", "ray")
-
-# What a run writes into its output folder.
-OUTPUT_NAMES = (
-    DIR_MODEL_BEST,
-    DIR_MODEL_LAST,
-    DIR_TARGETS,
-    CONFIG_NAME,
-    loop.FILE_NAME,
-    CURVE_NAME,
-    JSON_NAME,
-    HTML_NAME,
-)
 
 
 def distill(
@@ -102,77 +66,30 @@ def distill(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
-    use_device(gpu_id)
     output_path = Path(output)
     check_output(output_path, resume=resume, force=force)
-    store: Store | None = None
-    if targets is None:
-        run = prepare(teacher, texts, config, overrides or {}, gpu_id)
-    else:
-        if config is None or texts is not None:
-            raise DistillationError("TD615")
-        run, store = prepare_recorded(_open_stores(targets, teacher), config, overrides or {}, gpu_id)
-    check_named(teacher, run.settings)
-    student = run.student
-    labels_known = run.labels_known
-    if labels_known:
-        lessons, strings = start_student(run)
-    checkpoint = output_path / loop.FILE_NAME
-    goes_on = resume
-    # A run that was interrupted while the teacher was asked has none yet.
-    resume = resume and checkpoint.exists()
-    if resume and labels_known:
-        read_checkpoint(checkpoint, student, lessons)
-    msg.good(f"Initialized student pipeline: {', '.join(student.pipe_names)}")
+    run = (
+        Run(teacher, texts, config, overrides, gpu_id)
+        if targets is None
+        else RecordedRun(targets, teacher, texts, config, overrides, gpu_id)
+    ).prepare()
+    # A run that was interrupted while the teacher was asked has no checkpoint yet.
+    goes_on = resume and (output_path / loop.FILE_NAME).exists()
+    if goes_on and run.lessons:
+        read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
+    msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
 
-    if store is None:
-        msg.divider("Asking the teacher")
-        if force and not goes_on:
-            clear_output(output_path)
-        for number, folder in enumerate(list_folders(output_path / DIR_TARGETS, run)):
-            _record(run, folder, number)
-        store = open_targets(output_path / DIR_TARGETS, run)
-    check_roles(store, run)
-    for name, count in count_silence(store, run).items():
-        msg.warn(f"Of {count} texts the teacher said nothing for {name} to learn.")
-    if not labels_known:
-        lessons, strings = start_student(run, store)
-    corpus = make_corpus(store, run)
-    # By the student's scorers: the teacher may have none, or other pipes that count into the same score.
-    judged = judge_teacher(store, run, student)
-    teacher_scores = Scorer(student).score(judged) if judged else {}
-    shares = shares_of(run.settings, len(run.headers))
-    profiles = [header.profile for header in run.headers]
-    add_origin(student, profiles, shares, plain_scores(teacher_scores), describe_texts(store, run))
+    store = run.store or _ask_teachers(run, output_path, clear=force and not resume)
+    run.start(store)
+    for name, count in run.unannotated.items():
+        msg.warn(f"For {count} texts the teacher gave no answer that {name} could learn.")
+    teacher_scores = score_teacher(run, store)
+    write_origin(run, store, teacher_scores)
 
-    msg.divider("Distilling student pipeline from teacher")
-    with told_if_not_written(output_path):
-        student.config.to_disk(output_path / CONFIG_NAME)
-    score_weights = run.training["score_weights"]
-    best = loop.distill(
-        student,
-        lessons,
-        corpus,
-        make_evaluate(store, run, lessons),
-        settings=run.settings,
-        training=run.training,
-        strings=strings,
-        output_path=output_path,
-        resume=resume,
-        # As they are now: notebooks and tests put others in their place.
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-    )
-    msg.good("Saved the best student", output_path / DIR_MODEL_BEST)
-    student = spacy.load(output_path / DIR_MODEL_BEST)
-    if run.encodes_only:
-        msg.good(
-            f"The loss on held-out texts is {-best:.4f} a token. An encoder annotates nothing: there is no report."
-        )
-        return student
-    _report_retention(best, teacher_scores, score_weights, on_gold=bool(run.corpora.dev))
-    _write_report(student, store, run, teacher, output_path, gpu_id)
-    msg.good("Wrote the report", output_path / HTML_NAME)
+    score = _learn(run, store, output_path, resume=goes_on)
+    msg.good("Saved the best student", output_path / loop.DIR_MODEL_BEST)
+    student = spacy.load(output_path / loop.DIR_MODEL_BEST)
+    report(run, store, student, score, teacher_scores, output_path)
     return student
 
 
@@ -218,87 +135,42 @@ def record_targets(
     if engine not in ENGINES:
         raise DistillationError("TD620", engine=engine, known=", ".join(ENGINES))
     folder = Folder(store)
-    _check_store_folder(folder)
+    check_store_folder(folder)
     with ExitStack() as stack:
-        if engine == "local":
-            use_device(gpu_id)
-        elif isinstance(teacher, Language):
-            raise DistillationError("TD622")
-        else:
+        if engine == "ray":
+            if isinstance(teacher, Language):
+                raise DistillationError("TD622")
             stack.enter_context(connect(address))
         # On a cluster it is the workers who need a GPU.
-        run = prepare(teacher, texts, config, overrides or {}, gpu_id if engine == "local" else -1)
-        if run.streams:
-            raise DistillationError("TD616")
-        if len(run.teachers) > 1:
-            raise DistillationError("TD636", count=len(run.teachers))
-        (teacher,) = list_teachers(teacher, run.settings)
+        run = Recording(teacher, texts, config, overrides, gpu_id if engine == "local" else -1).prepare()
         msg.divider("Asking the teacher")
         if force:
             folder.remove()
-        if isinstance(teacher, Language) or engine == "local":
-            return _record(run, store, 0)
+        if engine == "local":
+            return _record(run, store)
+        (name,) = run.named
         worker = Worker(
             # A folder is named from the root, as the workers are elsewhere.
-            teacher=str(teacher) if is_package(str(teacher)) else str(Path(teacher).absolute()),
+            teacher=str(name) if is_package(str(name)) else str(Path(str(name)).absolute()),
             code=Path(code).absolute() if code else None,
             gpu=gpu_id >= 0,
             gpu_allocator=run.training["gpu_allocator"],
         )
-        return _record(run, store, 0, partial(record_on_cluster, worker, workers))
+        return _record(run, store, on_cluster=partial(record_on_cluster, worker, workers))
 
 
-def check_output(path: Path, *, resume: bool, force: bool) -> None:
-    """See that an output folder can be written to and that nothing in it is lost.
-
-    Raises:
-        DistillationError: TD501, it is not empty, and neither `resume` nor `force` was given; TD302, there is nothing
-            to resume from; TD506, it is a file; TD507, it cannot be made.
-    """
-    if path.exists() and not path.is_dir():
-        raise DistillationError("TD506", path=path)
-    # One that was stopped before it had recorded or learned anything begins again.
-    if resume and not (path / loop.FILE_NAME).exists() and not (path / DIR_TARGETS).exists():
-        raise DistillationError("TD302", path=path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        found = sorted(item.name for item in path.iterdir())
-    except OSError as error:
-        raise DistillationError("TD507", path=path, reason=error) from None
-    if found and not resume and not force:
-        raise DistillationError("TD501", path=path, found=", ".join(found[:5]))
+def _ask_teachers(run: Run, output_path: Path, *, clear: bool) -> Store:
+    """Record the targets of each teacher, or what an interrupted run has left of them to record."""
+    msg.divider("Asking the teacher")
+    if clear:
+        clear_output(output_path)
+    folders = list_folders(output_path / DIR_TARGETS, len(run.teachers))
+    for number, folder in enumerate(folders):
+        _record(run, folder, number)
+    return join_stores([Store(folder) for folder in folders], run.shares)
 
 
-def clear_output(path: Path) -> None:
-    """Remove what an earlier run left in its output folder, and nothing else."""
-    for name in OUTPUT_NAMES:
-        remove(path / name)
-
-
-def _open_stores(targets: str | Path | Sequence[str | Path], teacher: Teacher | Sequence[Teacher]) -> list[Store]:
-    """Open what was recorded, and see that it is of the teachers that are named."""
-    stores = [Store(path) for path in ([targets] if isinstance(targets, str | Path) else targets)]
-    if teacher != "-":
-        named = list_teachers(teacher, None)
-        if len(named) != len(stores):
-            raise DistillationError("TD635", found=len(stores), expected=len(named))
-        for store, one in zip(stores, named, strict=True):
-            check_teacher(store.path, store.manifest, fingerprint(one))
-    return stores
-
-
-def _check_store_folder(folder: Folder) -> None:
-    """See that a folder is free, or a store."""
-    if folder.is_file():
-        raise DistillationError("TD506", path=folder.location)
-    found = folder.names()
-    # A recording that was stopped, or found the disk full, before there was a manifest has left the others.
-    others = sorted({*found} - {LOCK, HEADER, f"{HEADER}.new", f"{MANIFEST}.new"})
-    if others and MANIFEST not in found:
-        raise DistillationError("TD618", path=folder.location, found=", ".join(others[:5]))
-
-
-def _record(run: Run, path: str | Path, number: int, on_cluster: Callable[..., None] | None = None) -> Manifest:
+def _record(run: Run, path: str | Path, number: int = 0, *, on_cluster: Callable[..., None] | None = None) -> Manifest:
     """Ask a teacher about all texts, or about those that an interrupted recording has left.
 
     Args:
@@ -308,55 +180,29 @@ def _record(run: Run, path: str | Path, number: int, on_cluster: Callable[..., N
         on_cluster: In place of `record_store`, told who is asked.
     """
     ask = on_cluster or partial(record_store, run.teachers[number])
-    total = len(run.corpora.dev) + (0 if run.streams else run.corpora.n_texts + len(run.corpora.gold))
+    total = run.dataset.count_records()
     with StoreWriter(path, run.headers[number]) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
-        ask(list_records(run), run.plan, writer, on_doc=bar.update)
+        ask(run.dataset.list_records(), run.plan, writer, on_doc=bar.update)
     return writer.manifest
 
 
-def _write_report(
-    student: Language,
-    store: Store,
-    run: Run,
-    teacher: Teacher | Sequence[Teacher],
-    output_path: Path,
-    gpu_id: int,
-) -> None:
-    judged = [example for example in judge_teacher(store, run, student) if len(example.predicted)]
-    examples = [example for example in read_dev(store, run, student) if len(example.predicted)]
-    first = None if teacher == "-" and not run.settings.teachers else list_teachers(teacher, run.settings)[0]
-    recorded = Recorded(
-        teacher={
-            "name": run.profile.name,
-            "version": run.profile.meta["version"],
-            "path": None if first is None or isinstance(first, Language) else str(first),
-            "pipeline": list(run.profile.pipes),
-            "bytes": run.profile.bytes_on_disk,
-            "parameters": count_parameters(run.teacher) if run.teacher else None,
-        },
-        side=Side(student, [example.predicted for example in judged]),
-        gold=DocBin(docs=[example.reference for example in examples]) if run.corpora.dev else None,
-        data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if run.corpora.dev else None,
+def _learn(run: Run, store: Store, output_path: Path, *, resume: bool) -> float:
+    """Run the training loop; return the best score."""
+    corpus = run.dataset.make_corpus(store, run.plan, run.teacher)
+    msg.divider("Distilling student pipeline from teacher")
+    with told_if_not_written(output_path):
+        run.student.config.to_disk(output_path / CONFIG_NAME)
+    return loop.distill(
+        run.student,
+        run.lessons,
+        corpus,
+        run.dataset.make_evaluate(store, run.lessons, run.training["score_weights"]),
+        settings=run.settings,
+        training=run.training,
+        strings=run.strings,
+        output_path=output_path,
+        resume=resume,
+        # As they are now: notebooks and tests put others in their place.
+        stdout=sys.stdout,
+        stderr=sys.stderr,
     )
-    docs = list(student.pipe(example.predicted for example in examples))
-    compare_recorded(recorded, Side(student, docs), output_path, gpu_id=gpu_id)
-
-
-def _weighted_sum(scores: dict[str, Any], weights: dict[str, float | None]) -> float:
-    return sum(scores[key] * weight for key, weight in weights.items() if weight and scores.get(key) is not None)
-
-
-def _report_retention(
-    student: float, teacher_scores: dict[str, Any], weights: dict[str, float | None], *, on_gold: bool
-) -> None:
-    data = "the dev data" if on_gold else "held-out texts, against the teacher's own annotations"
-    teacher = _weighted_sum(teacher_scores, weights)
-    if teacher:
-        msg.good(f"Retention on {data}: {student / teacher:.1%} (student {student:.4f}, teacher {teacher:.4f})")
-    elif teacher_scores:
-        msg.warn(f"No retention on {data}: the teacher's own score there is 0.")
-    else:
-        msg.warn(
-            f"No retention: what the teacher says of the dev data was not recorded (student {student:.4f}).",
-            "Record with --paths.dev, or compare with `python -m spacy benchmark distillation`.",
-        )

@@ -2,10 +2,10 @@
 
 import io
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import chain
+from copy import copy
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from statistics import fmean
@@ -15,20 +15,18 @@ from typing import IO, Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
 
 from . import loop
-from .components.base import Lesson
-from .corpus import make_examples
-from .material import list_folders, make_corpus, make_evaluate, open_targets, start_student
-from .preflight import Ready
+from .dataset import LEARNED, Dataset
+from .output import DIR_TARGETS, list_folders
+from .prepare import Run
 from .report.size import bytes_on_disk
 from .report.worker import peak_memory
-from .run import LEARNED, SAMPLE, Corpora, Run, list_records
 from .schemas import DistillationConfig
 from .targets.records import Role
 from .targets.store import HEADER, SHARD_WORDS, WINDOW_SHARDS, Store, StoreWriter, to_arrow
 from .teacher.coverage import Coverage, measure_coverage, unpredicted_labels
+from .teacher.ensemble import join_stores
 from .teacher.recorder import annotate, record_store
 
 # How long to ask the teacher, and how long to learn.
@@ -84,7 +82,7 @@ class Forecast:
         return 2 * self.student_bytes + self.checkpoint_bytes + self.targets_bytes
 
 
-def forecast(ready: Ready) -> Forecast:
+def forecast(run: Run) -> Forecast:
     """Ask the teacher about a sample, teach the student from it for a while, and reckon what the whole will take.
 
     Recorder, store and loop are a run's own; their first batches, in which threads start and caches fill, do not count.
@@ -93,25 +91,25 @@ def forecast(ready: Ready) -> Forecast:
     little yet matters hardly, since a parser's way through a Doc is about as long however much it has learned.
 
     Args:
-        ready: From `preflight.check`. Its student learns, so that it serves once.
+        run: Prepared. Its student learns, so that it serves once.
     """
-    run = ready.run
     assert run.teacher is not None
-    coverage = measure_coverage(run.teacher, [example.predicted for example in run.corpora.sample])
-    words = _count_words(run)
-    epoch_words = _count_epoch(run, words)
+    dataset = run.dataset
+    coverage = measure_coverage(run.teacher, [example.predicted for example in dataset.sample])
+    words = dataset.count_words()
+    epoch_words = dataset.count_epoch_words()
     with TemporaryDirectory() as folder:
         output = Path(folder)
-        sample, asked = _ask_for(ASKING_SECONDS, run, output)
-        store = open_targets(output / "targets", run)
-        learned = _learn_for(LEARNING_SECONDS, sample, store, ready.started, epoch_words, output)
-        folders = list_folders(output / "targets", run)
-        word_bytes = {role: sum(_bytes_per_word(Store(folder), role) for folder in folders) for role in Role}
+        folders = list_folders(output / DIR_TARGETS, len(run.teachers))
+        sample, asked = _ask_for(ASKING_SECONDS, run, folders, output)
+        stores = [Store(folder) for folder in folders]
+        learned = _learn_for(LEARNING_SECONDS, run, sample, join_stores(stores, run.shares), epoch_words, output)
+        word_bytes = {role: sum(_bytes_per_word(store, role) for store in stores) for role in Role}
         header_bytes = sum((folder / HEADER).stat().st_size for folder in folders)
         student_bytes = bytes_on_disk(output / loop.DIR_MODEL_LAST)
         checkpoint_bytes = (output / loop.FILE_NAME).stat().st_size
     # Of a stream only the dev data is recorded: about its texts the teacher is asked as they are learned on.
-    recorded = {role: 0 if run.streams and role is not Role.DEV else words[role] for role in Role}
+    recorded = {role: 0 if dataset.is_stream and role is not Role.DEV else words[role] for role in Role}
     targets_bytes = header_bytes + round(sum(recorded[role] * word_bytes[role] for role in Role))
     judged = words[Role.HELD_OUT] + words[Role.DEV]
     updates = _count_updates(run.settings, epoch_words, learned.words_per_update)
@@ -122,10 +120,10 @@ def forecast(ready: Ready) -> Forecast:
         recorded_words=sum(recorded.values()),
         updates=updates,
         evaluations=updates and _count_evaluations(updates, run.training["eval_frequency"]),
-        preparing_seconds=ready.seconds,
+        preparing_seconds=run.seconds,
         asking_seconds=asked.asking * (recorded[Role.TEXT] + recorded[Role.GOLD] + recorded[Role.HELD_OUT])
         + asked.annotating * judged,
-        update_seconds=learned.update + (asked.asking * learned.words_per_update if run.streams else 0.0),
+        update_seconds=learned.update + (asked.asking * learned.words_per_update if dataset.is_stream else 0.0),
         evaluation_seconds=learned.evaluating * judged + learned.saving,
         student_bytes=student_bytes,
         checkpoint_bytes=checkpoint_bytes,
@@ -139,92 +137,45 @@ class _Asked:
     """What it took to ask the teacher."""
 
     words: int
-    annotated: list[bytes]  # The texts of which the teacher said anything, as it annotates them
+    annotated: list[bytes]  # The texts for which the teacher gave an answer, as it annotates them
     asking: float  # Seconds a word
     annotating: float  # Likewise, by the whole teacher
 
 
-def _ask_for(seconds: float, run: Run, output: Path) -> tuple[Run, _Asked]:
-    """Ask the teacher about as much of a run's texts as there is time for, and keep it in `targets`."""
+def _ask_for(seconds: float, run: Run, folders: list[Path], output: Path) -> tuple[Dataset, _Asked]:
+    """Ask the teachers about as much of a run's texts as there is time for, and keep it, each in its folder."""
     start = timer()
-    probe = _draw_sample(run, PROBE_WORDS)
-    _ask(probe, output / "cold")
-    warm = _ask(probe, output / "warm")
-    left = seconds - (timer() - start) - (EVALUATION_WORDS * warm.annotating if run.corpora.dev else 0.0)
-    sample = _draw_sample(run, max(PROBE_WORDS, int(left / (warm.asking + warm.annotating))))
-    return sample, _ask(sample, output / "targets")
+    probe = _draw_sample(run.dataset, PROBE_WORDS)
+    _ask(run, probe, list_folders(output / "cold", len(folders)))
+    warm = _ask(run, probe, list_folders(output / "warm", len(folders)))
+    left = seconds - (timer() - start) - (EVALUATION_WORDS * warm.annotating if run.dataset.dev else 0.0)
+    sample = _draw_sample(run.dataset, max(PROBE_WORDS, int(left / (warm.asking + warm.annotating))))
+    return sample, _ask(run, sample, folders)
 
 
-def _ask(run: Run, path: Path) -> _Asked:
-    records = list(list_records(run))
+def _ask(run: Run, sample: Dataset, folders: list[Path]) -> _Asked:
+    records = list(sample.list_records())
     learned = [item for item in records if item.role is not Role.DEV]
     words = sum(map(len, learned))
-    said: list[list[bytes | None]] = []
+    answers: list[list[bytes | None]] = []
     start = timer()
     for teacher in run.teachers:
-        said.append(list(annotate(teacher, (item.make_doc(teacher.vocab) for item in learned), hard=True)))
+        answers.append(list(annotate(teacher, (item.make_doc(teacher.vocab) for item in learned), hard=True)))
     annotating = (timer() - start) / words
     recording = 0.0
-    for teacher, header, folder in zip(run.teachers, run.headers, list_folders(path, run), strict=True):
+    for teacher, header, folder in zip(run.teachers, run.headers, folders, strict=True):
         with StoreWriter(folder, header) as writer:
             start = timer()
-            record_store(teacher, list_records(run), run.plan, writer)
+            record_store(teacher, sample.list_records(), run.plan, writer)
             recording += timer() - start
     # Those that are to be scored on were annotated, too.
     judged = sum(len(item) for item in records if item.role not in LEARNED)
-    annotated = [data for data in said[0] if data is not None]
+    annotated = [data for data in answers[0] if data is not None]
     return _Asked(words, annotated, max(recording - judged * annotating, 0.0) / words, annotating)
 
 
-def _draw_sample(run: Run, words: int) -> Run:
-    """Make a run of so many of another's words, of texts and gold annotations in the proportion in which there are."""
-    corpora = run.corpora
-    judged = min(words, EVALUATION_WORDS)
-    n_gold = sum(len(example.predicted) for example in corpora.gold)
-    share = corpora.n_words / (corpora.n_words + n_gold)
-    texts = _draw(corpora.sample[: min(corpora.n_texts, SAMPLE)], words * share)
-    gold = _draw(corpora.gold, words * (1 - share))
-
-    def read_texts(nlp: Language) -> Iterator[Example]:
-        return chain.from_iterable(make_examples(nlp, example.reference.text, 0) for example in texts)
-
-    def read_dev(nlp: Language) -> Iterator[Example]:
-        return _first(corpora.readers["dev"](nlp), judged)
-
-    n_words = sum(len(example.predicted) for example in texts)
-    hold_out = max(run.settings.hold_out, min(0.5, judged / words))
-    return replace(
-        run,
-        # Without an end, as it is stopped when there is enough.
-        settings=run.settings.model_copy(update={"hold_out": hold_out, "max_steps": 0, "max_epochs": 0}),
-        corpora=Corpora(
-            readers={"distill": read_texts, "gold": lambda nlp: gold, "dev": read_dev},
-            sample=[*texts, *gold],
-            n_texts=len(texts),
-            n_words=n_words,
-            gold=gold,
-            dev=list(_first(corpora.dev, judged)),
-        ),
-    )
-
-
-def _draw(examples: Sequence[Example], words: float) -> list[Example]:
-    """Draw Examples of so many words, but at least two, so that one can be held out."""
-    drawn: list[Example] = []
-    for example in random.Random(0).sample(examples, len(examples)):
-        if words <= 0 and len(drawn) >= 2:
-            break
-        drawn.append(example)
-        words -= len(example.predicted)
-    return drawn
-
-
-def _first(examples: Iterable[Example], words: int) -> Iterator[Example]:
-    for example in examples:
-        if words <= 0:
-            break
-        yield example
-        words -= len(example.predicted)
+def _draw_sample(dataset: Dataset, words: int) -> Dataset:
+    return dataset.draw(words, judged=min(words, EVALUATION_WORDS))
 
 
 @dataclass(frozen=True)
@@ -237,16 +188,13 @@ class _Learned:
     saving: float  # The student and the checkpoint, after an evaluation
 
 
-def _learn_for(
-    seconds: float,
-    run: Run,
-    store: Store,
-    started: tuple[dict[str, Lesson], list[str]] | None,
-    epoch_words: int,
-    output: Path,
-) -> _Learned:
-    lessons, strings = started or start_student(run, store)
-    read = make_corpus(store, run)
+def _learn_for(seconds: float, run: Run, sample: Dataset, store: Store, epoch_words: int, output: Path) -> _Learned:
+    """Teach the run's student from a sample; where its labels were not known, it starts with those of the sample."""
+    rehearsal = copy(run)
+    rehearsal.dataset = sample
+    if not rehearsal.lessons:
+        rehearsal.start(store)
+    read = sample.make_corpus(store, run.plan, run.teacher)
 
     def read_epoch(shuffle: random.Random | None) -> Iterator[loop.Taught]:
         words = 0
@@ -258,17 +206,18 @@ def _learn_for(
                     return
 
     stopwatch = _Stopwatch(seconds)
-    evaluate = make_evaluate(store, run, lessons)
+    evaluate = sample.make_evaluate(store, rehearsal.lessons, run.training["score_weights"])
     ours = {"logger": stopwatch.logger, "eval_frequency": EVALUATION_FREQUENCY, "patience": 0}
     with suppress(_TimeIsUp):
         loop.distill(
             run.student,
-            lessons,
+            rehearsal.lessons,
             read_epoch,
             stopwatch.timed(evaluate),
-            settings=run.settings,
+            # Without an end, as it is stopped when there is enough.
+            settings=sample.settings,
             training={**run.training, **ours},
-            strings=strings,
+            strings=rehearsal.strings,
             output_path=output,
             stdout=io.StringIO(),
             stderr=io.StringIO(),
@@ -338,27 +287,6 @@ class _Stopwatch:
             evaluating=evaluation / judged,
             saving=max(fmean(self.saves) - evaluation - update, 0.0),
         )
-
-
-def _count_words(run: Run) -> dict[Role, int]:
-    """Count the words that there are for each purpose; of a stream, those of its beginning."""
-    corpora = run.corpora
-    count = {role: 0 for role in Role}
-    count[Role.TEXT] = corpora.n_words
-    count[Role.GOLD] = sum(len(example.predicted) for example in corpora.gold)
-    count[Role.DEV] = sum(len(example.predicted) for example in corpora.dev)
-    if not corpora.dev:
-        source = Role.TEXT if corpora.n_texts else Role.GOLD
-        count[Role.HELD_OUT] = round(count[source] * run.settings.hold_out)
-        count[source] -= count[Role.HELD_OUT]
-    return count
-
-
-def _count_epoch(run: Run, words: dict[Role, int]) -> int:
-    """Count the words of an epoch, in which gold is read again where it is to have a share."""
-    if run.settings.gold_share and words[Role.TEXT] and words[Role.GOLD]:
-        return round(words[Role.TEXT] / (1 - run.settings.gold_share))
-    return sum(words[role] for role in LEARNED)
 
 
 def _count_updates(settings: DistillationConfig, epoch_words: int, words_per_update: float) -> int | None:

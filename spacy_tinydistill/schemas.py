@@ -1,15 +1,17 @@
-"""The [distillation] block of a config: its settings, defaults and checks."""
+"""What a config may contain, above all its [distillation] block: settings, defaults and checks."""
 
 from collections.abc import Callable, Iterable
 from configparser import Error as ConfigParserError
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from spacy.schemas import ConfigSchemaTraining
 from spacy.training import Example
 from spacy.training.batchers import configure_minibatch_by_words
-from spacy.util import registry
-from thinc.api import Adam, Config, ConfigValidationError, Optimizer
+from spacy.util import load_config, registry
+from thinc.api import Adam, Config, ConfigValidationError, Optimizer, set_gpu_allocator
 
 from .components.base import TeachingRule
 from .errors import DistillationError
@@ -111,6 +113,41 @@ class DistillationConfig(BaseModel):
     )
 
 
+def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:
+    """Read a config and put values into it, without interpolating it.
+
+    Raises:
+        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD013, a value
+            is to be put in place of a path and is none; TD017, it would run a model's own code.
+    """
+    for key, value in overrides.items():
+        if key.startswith("paths.") and value is not None and not isinstance(value, str):
+            raise DistillationError("TD013", key=key, value=value)
+    try:
+        if isinstance(config, Config):
+            found = Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
+        else:
+            found = load_config(config, overrides=overrides, interpolate=False)
+    except ConfigValidationError as error:
+        raise DistillationError("TD005", reason=reason_of(error)) from None
+    except (OSError, ValueError, ConfigParserError) as error:
+        raise DistillationError("TD005", reason=error) from None
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What the parser falls over, it says nothing of.
+        raise DistillationError("TD005", reason=repr(error)) from None
+    _refuse_remote_code(found)
+    return found
+
+
+def _refuse_remote_code(block: dict[str, Any], path: str = "") -> None:
+    """See that no Hugging Face model of which a config names the arguments may bring its own code."""
+    for key, value in block.items():
+        if key == "trust_remote_code" and value:
+            raise DistillationError("TD017", key=f"{path}{key}", value=value)
+        if isinstance(value, dict):
+            _refuse_remote_code(value, f"{path}{key}.")
+
+
 def read_distillation_config(config: Config) -> DistillationConfig:
     """Resolve and check a config's `[distillation]` block.
 
@@ -198,6 +235,27 @@ def _validate(values: dict[str, Any]) -> DistillationConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise DistillationError("TD003", key=key, value=first["input"], reason=first["msg"]) from None
+
+
+def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
+    """Resolve and check a config's `[training]` block, and set the GPU's allocator.
+
+    Raises:
+        DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
+    """
+    try:
+        training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
+    except ConfigValidationError as error:
+        raise DistillationError("TD210", reason=reason_of(error)) from None
+    except ValueError as error:
+        raise DistillationError("TD210", reason=error) from None
+    for key in ("eval_frequency", "accumulate_gradient"):
+        if training[key] < 1:
+            raise DistillationError("TD012", key=key, value=training[key])
+    check_end(config, settings, training)
+    if gpu_id >= 0 and training["gpu_allocator"]:
+        set_gpu_allocator(training["gpu_allocator"])
+    return training
 
 
 def check_end(config: Config, settings: DistillationConfig, training: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ import spacy_tinydistill
 import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
 from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
-from spacy_tinydistill import api, distill, run
+from spacy_tinydistill import api, distill, prepare
 from spacy_tinydistill.checkpoint import FORMAT_VERSION, read_checkpoint
 from spacy_tinydistill.errors import MESSAGES, DistillationError
 from spacy_tinydistill.pipes.pipeline import load_teacher
@@ -148,7 +148,7 @@ def loaded(teachers: Path) -> dict[str, Language]:
 def no_teacher_runs(monkeypatch: pytest.MonkeyPatch, loaded: dict[str, Language]) -> None:
     """Make it a failure to ask a teacher anything but how it splits a text."""
     # A good teacher is loaded once, to save time.
-    monkeypatch.setattr(run, "load_teacher", lambda name: loaded.get(name) or load_teacher(name))
+    monkeypatch.setattr(prepare, "load_teacher", lambda name: loaded.get(name) or load_teacher(name))
 
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("the teacher was asked")

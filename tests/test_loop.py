@@ -34,8 +34,7 @@ from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import read_curve
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, Progress, Taught, distill_while_improving
-from spacy_tinydistill.run import resolve_training
-from spacy_tinydistill.schemas import read_distillation_config
+from spacy_tinydistill.schemas import read_distillation_config, resolve_training
 from spacy_tinydistill.targets import store as store_module
 from spacy_tinydistill.targets.records import Role
 from spacy_tinydistill.targets.store import HEADER, Store, read_manifest

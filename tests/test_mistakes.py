@@ -20,7 +20,7 @@ from spacy.util import registry
 from typer.testing import CliRunner
 
 from helpers.tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
-from spacy_tinydistill import api, run
+from spacy_tinydistill import api, prepare
 from spacy_tinydistill.pipes.pipeline import load_teacher
 from spacy_tinydistill.student.config import student_config
 
@@ -85,7 +85,7 @@ def desk(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     # A good teacher is loaded once, to save time.
     teacher = _loaded(made / "teacher")
     monkeypatch.setattr(
-        run, "load_teacher", lambda name: teacher if Path(name) == made / "teacher" else load_teacher(name)
+        prepare, "load_teacher", lambda name: teacher if Path(name) == made / "teacher" else load_teacher(name)
     )
     return Desk(tmp_path, made)
 

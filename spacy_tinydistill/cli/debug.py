@@ -12,7 +12,7 @@ from ._util import numbered_errors, read_names, read_overrides
 
 if TYPE_CHECKING:
     from ..forecast import Forecast
-    from ..preflight import Check, Ready
+    from ..prepare import Check, Run
     from ..teacher.coverage import Coverage
 
 # Measured with an English MiniLM: no piece unknown and 1.1 a word in English, of questions as of the web; in other
@@ -41,24 +41,25 @@ def debug_distillation_cli(
     config on the command line, as for `spacy distill`.
     """
     from ..forecast import forecast
-    from ..preflight import check
+    from ..prepare import Run
     from ..user_code import import_user_code
 
     with numbered_errors():
         if code_path:
             import_user_code(code_path)
-        ready = check(read_names(teacher), config_path, overrides=read_overrides(ctx.args), gpu_id=gpu_id)
+        run = Run(read_names(teacher), None, config_path, read_overrides(ctx.args), gpu_id)
+        checks = run.check()
         msg.divider("Compatibility")
-        if isinstance(ready, list):
-            _print_checks(ready)
+        if any(item.error for item in checks):
+            _print_checks(checks)
             sys.exit(1)
-        _print_run(ready)
+        _print_run(run)
         msg.divider("Rehearsal")
         msg.info("Running the teacher and the student on a sample, for about half a minute")
-        found = forecast(ready)
+        found = forecast(run)
     msg.divider("Texts and teacher")
     _print_coverage(found.coverage)
-    _print_labels(ready, found)
+    _print_labels(run, found)
     msg.divider("Forecast")
     _print_forecast(found)
 
@@ -71,23 +72,22 @@ def _print_checks(checks: "list[Check]") -> None:
             msg.fail(item.name, str(item.error))
 
 
-def _print_run(ready: "Ready") -> None:
-    run = ready.run
+def _print_run(run: "Run") -> None:
     for header in run.headers:
         msg.good(f"Teacher: {header.profile.name}, with {', '.join(header.profile.pipes) or 'no pipes'}")
     msg.good(f"Student: {run.student.lang}, with {', '.join(run.student.pipe_names)}")
     for name, (source, rule) in run.plan.items():
         msg.text(f"  {name} learns from {source} ({type(rule).__name__})")
     msg.good("The tokenizers agree")
-    if ready.started:
+    if run.labels_known:
         msg.good("The student has all of the teacher's labels")
     else:
         msg.info("The labels will be collected from the teacher's annotations")
-    corpora = run.corpora
-    texts = "a stream" if run.streams else f"{corpora.n_texts:,} texts of {corpora.n_words:,} words"
-    msg.good(f"To learn from: {texts}, and {len(corpora.gold):,} with gold annotations")
-    if corpora.dev:
-        msg.good(f"To score on: {len(corpora.dev):,} texts with gold annotations")
+    dataset = run.dataset
+    texts = "a stream" if dataset.is_stream else f"{dataset.texts.count:,} texts of {dataset.texts.words:,} words"
+    msg.good(f"To learn from: {texts}, and {len(dataset.gold):,} with gold annotations")
+    if dataset.dev:
+        msg.good(f"To score on: {len(dataset.dev):,} texts with gold annotations")
     else:
         msg.good(f"To score on: {run.settings.hold_out:.0%} of the texts, held out, because there is no dev corpus")
 
@@ -110,9 +110,9 @@ def _print_coverage(coverage: "Coverage | None") -> None:
         msg.good(text)
 
 
-def _print_labels(ready: "Ready", found: "Forecast") -> None:
+def _print_labels(run: "Run", found: "Forecast") -> None:
     for pipe, labels in found.unpredicted.items():
-        total = len(ready.run.profile.pipes[pipe].labels)
+        total = len(run.profile.pipes[pipe].labels)
         if labels:
             shown = ", ".join(map(str, labels[:SHOWN])) + (", ..." if len(labels) > SHOWN else "")
             msg.info(f"{pipe}: {len(labels)} of {total} labels are not predicted: {shown}")

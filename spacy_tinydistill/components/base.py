@@ -136,6 +136,10 @@ class TeachingRule(ABC):
         raise DistillationError("TD222", pipe=name, rule=type(self).__name__)
 
 
+# For each student pipe that is taught, the teacher's pipe by name and the rule by which it teaches.
+Plan = dict[str, tuple[str, TeachingRule]]
+
+
 def check_temperature(temperature: float) -> float:
     """Return a temperature by which scores can be divided.
 

@@ -15,7 +15,7 @@ from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config, ConfigValidationError, fix_random_seed
 
 from ..components.annotations import Annotations, needed_labels
-from ..components.base import Lesson, TeachingRule
+from ..components.base import Lesson, Plan
 from ..components.registry import choose_rule, find_rule
 from ..errors import DistillationError
 from ..files import remove
@@ -23,9 +23,6 @@ from ..pipes.pipeline import full_name, is_encoder, pipes_of
 from ..pipes.profile import PipeProfile, TeacherProfile, write_files
 from ..schemas import DistillationConfig, reason_of
 from ..targets.records import LessonPlan
-
-# For each taught student pipe, the teacher's pipe by name and the rule by which it teaches.
-Plan = dict[str, tuple[str, TeachingRule]]
 
 # What spaCy itself writes into a pipeline's folder, beside a folder for each pipe.
 TAKEN_NAMES = ("tokenizer", "vocab")

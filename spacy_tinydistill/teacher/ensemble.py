@@ -72,6 +72,11 @@ class EnsembleStore(Store):
         }
 
 
+def join_stores(stores: Sequence[Store], weights: Sequence[float]) -> Store:
+    """Make one store of those of one or several teachers; see `EnsembleStore`."""
+    return stores[0] if len(stores) == 1 else EnsembleStore(stores, weights)
+
+
 def make_ensemble(headers: Sequence[Header], weights: Sequence[float]) -> Ensemble:
     """Make one teacher of several.
 

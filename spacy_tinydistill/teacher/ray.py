@@ -19,6 +19,7 @@ import numpy
 from spacy.language import Language
 from thinc.api import set_gpu_allocator
 
+from ..components.base import Plan
 from ..errors import DistillationError
 from ..files import Folder
 from ..pipes.device import use_device
@@ -27,7 +28,7 @@ from ..pipes.profile import fingerprint
 from ..targets.records import Record
 from ..targets.store import PENDING, Shard, StoreWriter, cut_shards, describe_shard, read_shard, shard_name, to_arrow
 from ..user_code import import_user_code
-from .recorder import Rules, record
+from .recorder import record
 
 # How many workers a shard may cost: one or two go with their machines, but a text can also be what kills them.
 MAX_TRIES = 3
@@ -82,7 +83,7 @@ def record_on_cluster(
     worker: Worker,
     count: int,
     records: Iterable[Record],
-    rules: Rules,
+    plan: Plan,
     writer: StoreWriter,
     *,
     on_doc: Callable[[], object] = lambda: None,
@@ -93,7 +94,7 @@ def record_on_cluster(
         worker: What each worker is to be.
         count: How many workers there are to be; where the cluster has less room, there are fewer.
         records: As for `record_store`, and so the others.
-        rules: Likewise.
+        plan: Likewise.
         writer: Likewise; its folder must be the same one on each machine.
         on_doc: Likewise.
 
@@ -115,7 +116,7 @@ def record_on_cluster(
             writer.folder.write(_tokens_name(number), to_arrow(shard))
             numbers.append(number)
     try:
-        for entry in _record_shards(numbers, worker, count, rules, writer) if numbers else ():
+        for entry in _record_shards(numbers, worker, count, plan, writer) if numbers else ():
             writer.add(entry)
             for _ in range(sum(entry.docs.values())):
                 on_doc()
@@ -127,15 +128,13 @@ def record_on_cluster(
     writer.finish()
 
 
-def _record_shards(
-    numbers: list[int], worker: Worker, count: int, rules: Rules, writer: StoreWriter
-) -> Iterator[Shard]:
+def _record_shards(numbers: list[int], worker: Worker, count: int, plan: Plan, writer: StoreWriter) -> Iterator[Shard]:
     """Have shards recorded, and put each in its place, in their order."""
     ray = _import_ray()
     # One block a shard: Ray does the blocks of a lost worker again, as often as it takes.
     shards = ray.data.from_items(numbers, override_num_blocks=len(numbers)).map_batches(
         _Recorder,
-        fn_constructor_args=(worker, rules, writer.folder.location, writer.manifest.fingerprint),
+        fn_constructor_args=(worker, plan, writer.folder.location, writer.manifest.fingerprint),
         compute=ray.data.ActorPoolStrategy(size=count),
         batch_size=1,
         num_cpus=0 if worker.gpu else 1,
@@ -155,9 +154,9 @@ def _record_shards(
 class _Recorder:
     """A worker's teacher. Loaded with the first shard: Ray hands on what is raised then, and not what is before."""
 
-    def __init__(self, worker: Worker, rules: Rules, store: str, expected: str) -> None:
+    def __init__(self, worker: Worker, plan: Plan, store: str, expected: str) -> None:
         self.worker = worker
-        self.rules = rules
+        self.plan = plan
         self.folder = Folder(store)
         self.expected = expected  # The teacher's fingerprint
 
@@ -187,7 +186,7 @@ class _Recorder:
         """
         number = int(batch["item"][0])
         self._count_try(number)
-        said = record(self.teacher, read_shard(self.folder, _tokens_name(number)), self.rules)
+        said = record(self.teacher, read_shard(self.folder, _tokens_name(number)), self.plan)
         data = to_arrow(said)
         # A name that no other attempt at this shard has.
         file = f"{uuid4().hex}.arrow"

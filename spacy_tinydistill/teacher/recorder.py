@@ -13,7 +13,7 @@ from spacy.util import minibatch
 from thinc.api import NumpyOps, get_current_ops
 
 from ..components.annotations import decide
-from ..components.base import Reads, TeachingRule
+from ..components.base import Plan, Reads
 from ..errors import DistillationError
 from ..pipes.device import fast_matrices
 from ..pipes.pipeline import is_encoder, pipes_of
@@ -21,9 +21,6 @@ from ..pipes.precision import fastest_precision
 from ..pipes.third_party import answers_kept, has_answered
 from ..targets.records import Record, Role, Targets, annotated_bytes
 from ..targets.store import StoreWriter, cut_shards
-
-# For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
-Rules = dict[str, tuple[str, TeachingRule]]
 
 # Docs are sorted by length within so many words, so that a transformer's batches hold little padding.
 WINDOW_WORDS = 20_000
@@ -35,7 +32,7 @@ BATCH_WORDS = 1_000
 def record_store(
     teacher: Language,
     records: Iterable[Record],
-    rules: Rules,
+    plan: Plan,
     writer: StoreWriter,
     *,
     on_doc: Callable[[], object] = lambda: None,
@@ -45,7 +42,7 @@ def record_store(
     Args:
         teacher: The pipeline.
         records: The Docs.
-        rules: For each student pipe the teacher's pipe, by name, and the rule by which it teaches.
+        plan: Which of its pipes teaches which of the student's, and how.
         writer: The store, taken.
         on_doc: Called for each Doc that is done.
     """
@@ -57,7 +54,7 @@ def record_store(
                 for _ in shard:
                     on_doc()
                 continue
-            said = record(teacher, shard, rules, on_doc=on_doc)
+            said = record(teacher, shard, plan, on_doc=on_doc)
             if written:
                 written.result()
             written = executor.submit(writer.write, number, said)
@@ -67,14 +64,14 @@ def record_store(
 
 
 def record(
-    teacher: Language, records: Sequence[Record], rules: Rules, *, on_doc: Callable[[], object] = lambda: None
+    teacher: Language, records: Sequence[Record], plan: Plan, *, on_doc: Callable[[], object] = lambda: None
 ) -> list[Record]:
     """Ask a teacher about some Docs, once, and take down what each of them is there for.
 
     Args:
         teacher: The pipeline.
         records: The Docs, those to learn on with tokens; a few ten thousand words at once make good batches.
-        rules: See `record_store`.
+        plan: See `record_store`.
         on_doc: Likewise.
 
     Returns:
@@ -82,7 +79,7 @@ def record(
     """
     recorded = list(records)
     learned = [i for i, item in enumerate(records) if item.role is not Role.DEV]
-    for i, targets in zip(learned, ask(teacher, (records[i] for i in learned), rules), strict=True):
+    for i, targets in zip(learned, ask(teacher, (records[i] for i in learned), plan), strict=True):
         recorded[i] = replace(records[i], targets=targets)
         on_doc()
     for role in (Role.HELD_OUT, Role.DEV):
@@ -96,26 +93,26 @@ def record(
     return recorded
 
 
-def ask(teacher: Language, records: Iterable[Record], rules: Rules) -> Iterator[Targets]:
+def ask(teacher: Language, records: Iterable[Record], plan: Plan) -> Iterator[Targets]:
     """Ask a teacher once about each Doc.
 
     Args:
         teacher: The pipeline.
         records: The Docs, none without tokens; batches are made of those of like length.
-        rules: See `record_store`.
+        plan: See `record_store`.
 
     Yields:
         What the teacher says about each Doc, in the order of the Docs.
     """
-    pipes = _needed_pipes(teacher, rules)
+    pipes = _needed_pipes(teacher, plan)
     for window in _windows(records):
         said: dict[int, Targets] = {}
         with fastest_precision(teacher), fast_matrices(teacher), answers_kept(teacher), ExitStack() as stack:
-            for name, rule in rules.values():
+            for name, rule in plan.values():
                 stack.enter_context(rule.asking(teacher.get_pipe(name)))
             for indices in _batches([len(item) for item in window], teacher.batch_size):
                 docs = [window[i].make_doc(teacher.vocab) for i in indices]
-                said.update(zip(indices, _ask(pipes, docs, rules), strict=True))
+                said.update(zip(indices, _ask(pipes, docs, plan), strict=True))
         yield from (said[i] for i in range(len(window)))
 
 
@@ -177,17 +174,17 @@ def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
         yield from minibatch(by_length, batch_size)
 
 
-def _needed_pipes(teacher: Language, rules: Rules) -> list[tuple[str, Any, bool]]:
+def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
     """List the pipes to visit, each with whether it must write its annotations."""
     position = {name: i for i, (name, _) in enumerate(teacher.pipeline)}
-    last_taught = max(position[name] for name, _ in rules.values())
+    last_taught = max(position[name] for name, _ in plan.values())
     last_read = -1
-    for name, rule in rules.values():
+    for name, rule in plan.values():
         if rule.reads is Reads.OWN_ANNOTATIONS:
             last_read = max(last_read, position[name])
         elif rule.reads is Reads.EARLIER_ANNOTATIONS:
             last_read = max(last_read, position[name] - 1)
-    taught = {name for name, _ in rules.values()}
+    taught = {name for name, _ in plan.values()}
     needed = []
     for name, pipe in pipes_of(teacher)[: last_taught + 1]:
         # Vectors come from pipes that others listen to; a pipe that we know nothing of might do anything.
@@ -198,11 +195,11 @@ def _needed_pipes(teacher: Language, rules: Rules) -> list[tuple[str, Any, bool]
     return needed
 
 
-def _ask(pipes: list[tuple[str, Any, bool]], docs: list[Doc], rules: Rules) -> list[Targets]:
+def _ask(pipes: list[tuple[str, Any, bool]], docs: list[Doc], plan: Plan) -> list[Targets]:
     targets: list[Targets] = [{} for _ in docs]
 
     def record(pipe: Any, name: str, *, after_writing: bool) -> None:
-        for student, (source, rule) in rules.items():
+        for student, (source, rule) in plan.items():
             if source == name and (rule.reads is Reads.OWN_ANNOTATIONS) == after_writing:
                 for doc_targets, arrays in zip(targets, rule.record(pipe, docs), strict=True):
                     if arrays:

@@ -17,11 +17,11 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from typer.testing import CliRunner
 
-from helpers.tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
-from spacy_tinydistill import api, forecast, preflight, run
+from helpers.tiny_teacher import ENCODER, LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
+from spacy_tinydistill import api, dataset, forecast
 from spacy_tinydistill.cli import debug as debug_command
+from spacy_tinydistill.prepare import Run
 from spacy_tinydistill.report.size import bytes_on_disk
-from spacy_tinydistill.run import list_records
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.targets.store import read_manifest
 from spacy_tinydistill.teacher.coverage import Coverage, measure_coverage, unpredicted_labels
@@ -64,9 +64,7 @@ def debug(*args: object) -> tuple[int, str]:
 
 
 def foretell(teacher_path: Path, config: Path, **overrides: Any) -> forecast.Forecast:
-    ready = preflight.check(teacher_path, config, overrides=overrides)
-    assert isinstance(ready, preflight.Ready), ready
-    return forecast.forecast(ready)
+    return forecast.forecast(Run(teacher_path, None, config, overrides, -1).prepare())
 
 
 def test_what_is_printed(teacher_path: Path, config_path: Path) -> None:
@@ -182,6 +180,60 @@ def test_what_no_single_check_finds_is_said(teacher_path: Path, config_path: Pat
     code, said = debug(teacher_path, config_path, "--paths.distill", write_texts(tmp_path / "one.txt", TEXTS[:1]))
     assert code == 1
     assert "[TD109]" in said
+
+
+def test_what_cannot_be_described_is_one_line_of_the_list(config_path: Path, tmp_path: Path) -> None:
+    """The teacher has one layer: the list is there, and says so of the rule alone."""
+    nlp = make_teacher("tagger", updates=0)
+    nlp.add_pipe("tok2vec", config={"model": ENCODER}, first=True)
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "teacher")
+    config = student_config(nlp, size="nano")
+    rule = {"@teaching_rules": "spacy-tinydistill.HiddenStates.v1", "layers": [5]}
+    config["distillation"]["teaching"] = {"tok2vec": rule}
+    config.to_disk(config_path)
+    code, said = debug(tmp_path / "teacher", config_path, "--paths.distill", "no_texts.txt")
+    assert code == 1
+    assert said.count("[TD212]") == said.count("[TD102]") == 1
+    assert "✔ Teacher" in said
+    assert "✔ Pipes" in said
+
+
+def test_of_an_endless_stream_a_beginning_is_read(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+    """Also where something is wrong, and all is looked at."""
+    (tmp_path / "code.py").write_text(
+        "from itertools import count\n"
+        "from spacy.training import Example\n"
+        "from spacy.util import registry\n"
+        "@registry.readers('tests_endless')\n"
+        "def endless():\n"
+        "    def read(nlp):\n"
+        "        for number in count():\n"
+        "            assert number < 5000, 'the stream was read to its end'\n"
+        "            yield Example(nlp.make_doc('Ann sings'), nlp.make_doc('Ann sings'))\n"
+        "    return read\n"
+    )
+    config = spacy.util.load_config(config_path, interpolate=False)
+    config["corpora"]["distill"] = {"@readers": "tests_endless"}
+    config["distillation"]["max_epochs"] = -1
+    config["initialize"]["components"] = {"tagger": {"labels": ["NOUN"]}}
+    config.to_disk(config_path)
+    dev = write_gold(tmp_path / "dev.spacy", TEXTS[:5])
+    code, said = debug(teacher_path, config_path, "--paths.dev", dev, "--code", tmp_path / "code.py")
+    assert code == 1
+    assert "[TD203]" in said
+    assert "✔ Texts" in said
+
+
+def test_a_teacher_is_loaded_once(teacher_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong, and however often it is needed."""
+    loaded: list[Path] = []
+    load = spacy.load
+    monkeypatch.setattr(spacy, "load", lambda name: loaded.append(name) or load(name))
+    code, said = debug(teacher_path, config_path, "--paths.distill", "no_texts.txt")
+    assert code == 1
+    assert "[TD102]" in said
+    assert len(loaded) == 1
 
 
 def test_labels_never_predicted(tmp_path: Path) -> None:
@@ -308,17 +360,17 @@ def test_text_that_the_teacher_does_not_know_is_warned_of(
 def test_a_sample_is_of_all_texts_and_all_are_counted(lengths: list[int], size: int) -> None:
     examples: Any = [SimpleNamespace(number=i, predicted="x" * length) for i, length in enumerate(lengths)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "SAMPLE", size)
-        sample, n_texts, n_words = run._draw(examples)
-    numbers = [example.number for example in sample]
-    assert (n_texts, n_words) == (len(lengths), sum(lengths))
+        patch.setattr(dataset, "SAMPLE", size)
+        texts = dataset.draw_texts(examples)
+    numbers = [example.number for example in texts.sample]
+    assert (texts.count, texts.words) == (len(lengths), sum(lengths))
     assert len(set(numbers)) == len(numbers) == min(size, len(lengths))
     assert numbers == list(range(len(lengths))) or len(lengths) > size
 
 
 def test_no_part_of_the_texts_is_left_out_of_a_sample() -> None:
-    examples: Any = [SimpleNamespace(number=i, predicted="x") for i in range(10 * run.SAMPLE)]
-    drawn = Counter(example.number // run.SAMPLE for example in run._draw(examples)[0])
+    examples: Any = [SimpleNamespace(number=i, predicted="x") for i in range(10 * dataset.SAMPLE)]
+    drawn = Counter(example.number // dataset.SAMPLE for example in dataset.draw_texts(examples).sample)
     # A hundred of each tenth; by chance, with a standard deviation of 9.5.
     assert all(50 < drawn[tenth] < 150 for tenth in range(10))
 
@@ -338,10 +390,9 @@ def test_words_are_counted_as_they_are_recorded(
     overrides["paths.distill"] = str(write_texts(tmp_path / "texts.txt", TEXTS[20:])) if with_texts else None
     if with_dev:
         overrides["paths.dev"] = str(write_gold(tmp_path / "dev.spacy", TEXTS[:5]))
-    ready = preflight.check(teacher_path, config_path, overrides={**overrides, "distillation.hold_out": 0.25})
-    assert isinstance(ready, preflight.Ready), ready
-    counted = forecast._count_words(ready.run)
+    run = Run(teacher_path, None, config_path, {**overrides, "distillation.hold_out": 0.25}, -1).prepare()
+    counted = run.dataset.count_words()
     recorded: Counter = Counter()
-    for item in list_records(ready.run):
+    for item in run.dataset.list_records():
         recorded[item.role] += len(item)
     assert counted == {role: recorded[role] for role in counted}

@@ -19,8 +19,8 @@ import spacy_tinydistill.cli.init_vectors  # noqa: F401
 from helpers.commands import retention, spacy_cli, spacy_process
 from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill.evaluation_log import read_curve
+from spacy_tinydistill.prepare import Run
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
-from spacy_tinydistill.run import prepare
 
 # Enough for a student of these 36 texts.
 SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]
@@ -329,7 +329,7 @@ def test_one_line_without_a_config(teacher_path: Path, tmp_path: Path) -> None:
 
 
 def test_a_first_student_learns_for_as_long_as_the_help_says(teacher_path: Path) -> None:
-    run = prepare(teacher_path, TEXTS, None, {}, -1)
+    run = Run(teacher_path, TEXTS, None, {}, -1)
     assert f"learns for {run.settings.max_steps} updates instead of 4,000" in " ".join(
         spacy_cli("distill", "--help").split()
     )

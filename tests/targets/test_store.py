@@ -28,11 +28,10 @@ from helpers.paths import TESTS
 from helpers.students import distil_quickly, make_config
 from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import distill, files, record_targets
-from spacy_tinydistill import run as run_module
+from spacy_tinydistill import prepare as prepare_module
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.material import make_corpus
 from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile, fingerprint, write_files
-from spacy_tinydistill.run import prepare, prepare_recorded
+from spacy_tinydistill.prepare import RecordedRun, Run
 from spacy_tinydistill.targets import store as store_module
 from spacy_tinydistill.targets.records import LessonPlan, Record, Role
 from spacy_tinydistill.targets.store import (
@@ -176,7 +175,7 @@ def test_from_a_store_and_from_the_teacher_the_same_student_comes(teacher, texts
     def fail(*args: object) -> None:
         raise AssertionError("the teacher was loaded")
 
-    monkeypatch.setattr(run_module, "load_teacher", fail)
+    monkeypatch.setattr(prepare_module, "load_teacher", fail)
     student = distil_quickly("-", None, tmp_path / "read", config, steps=8, targets=recorded)
     # Also that which a run records for itself is a store.
     distil_quickly("-", None, tmp_path / "again", config, steps=8, targets=tmp_path / "asked" / "targets")
@@ -195,7 +194,7 @@ def test_a_teacher_that_is_named_is_compared_and_not_loaded(tmp_path, monkeypatc
     spacy_cli("init", "distill-config", tmp_path / "teacher", tmp_path / "student.cfg", "--size", "nano")
     steps = ["--distillation.max_steps", "2", "--targets", tmp_path / "store"]
     out = ["--output", tmp_path / "student"]
-    monkeypatch.setattr(run_module, "load_teacher", None)
+    monkeypatch.setattr(prepare_module, "load_teacher", None)
     output = spacy_cli("distill", tmp_path / "teacher", tmp_path / "student.cfg", *out, *steps)
     assert "Retention on held-out texts" in output
     other = make_teacher()
@@ -249,8 +248,8 @@ def test_gold_has_its_share_of_the_words(teacher, texts, tmp_path, few_gold, sha
     config = make_config(teacher, ["tagger"])
     record_targets(teacher, texts[:60], store=tmp_path / "store", config=config, overrides=few_gold)
     overrides = few_gold | {"distillation.gold_share": share}
-    run, store = prepare_recorded([Store(tmp_path / "store")], config, overrides, -1)
-    read = make_corpus(store, run)
+    run = RecordedRun(tmp_path / "store", "-", None, config, overrides, -1)
+    read = run.dataset.make_corpus(run.store, run.plan, None)
     numbers = random.Random(0)
     epochs = [list(read(numbers)) for _ in range(2)]
     for epoch in epochs:
@@ -275,9 +274,9 @@ def test_gold_has_its_share_of_the_words(teacher, texts, tmp_path, few_gold, sha
 def test_gold_has_its_share_of_a_stream(teacher, texts, tmp_path, few_gold):
     write_texts(tmp_path / "texts.txt", texts[:60])
     overrides = few_gold | {"distillation.gold_share": 0.5, "distillation.max_epochs": -1}
-    run = prepare(teacher, tmp_path / "texts.txt", make_config(teacher, ["tagger"]), overrides, -1)
+    run = Run(teacher, tmp_path / "texts.txt", make_config(teacher, ["tagger"]), overrides, -1)
     # What is streamed is not recorded.
-    epoch = list(make_corpus(None, run)(None))
+    epoch = list(run.dataset.make_corpus(None, run.plan, run.teacher)(None))
     assert [taught.example.text for taught in epoch if not taught.has_gold] == texts[:60]
     words = sum(len(taught) for taught in epoch)
     assert sum(len(taught) for taught in epoch if taught.has_gold) == pytest.approx(words / 2, abs=20)

@@ -32,7 +32,7 @@ from helpers.tiny_teacher import (
     write_texts,
 )
 from spacy_tinydistill import api, distill, record_targets
-from spacy_tinydistill import run as run_module
+from spacy_tinydistill import prepare as prepare_module
 from spacy_tinydistill.cli._util import read_names
 from spacy_tinydistill.components.base import TeachingRule
 from spacy_tinydistill.components.span_labels import SpanLabels
@@ -246,7 +246,7 @@ def test_from_stores_the_same_student_comes(folder, config, tmp_path, monkeypatc
     for name in ("one", "other"):
         store = tmp_path / f"store_{name}"
         spacy_cli("distill-targets", folder / name, folder / "texts.txt", store, "--config", folder / "student.cfg")
-    monkeypatch.setattr(run_module, "load_teacher", None)
+    monkeypatch.setattr(prepare_module, "load_teacher", None)
     stores = [tmp_path / "store_one", tmp_path / "store_other"]
     for teacher in ("-", teachers):
         output = tmp_path / f"read_{teacher == '-'}"

@@ -1,0 +1,102 @@
+"""What a run says of its student: where it comes from, how much it retains, and the report."""
+
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.scorer import Scorer
+from spacy.tokens import DocBin
+from wasabi import msg
+
+from .prepare import Run
+from .report.compare import Recorded, compare_recorded
+from .report.report import HTML_NAME
+from .report.scores import Side
+from .report.size import count_parameters
+from .student.meta import add_origin, plain_scores
+from .student.pipeline import encodes_only
+from .targets.store import Store
+
+
+def score_teacher(run: Run, store: Store) -> dict[str, Any]:
+    """Score the teacher on what the student is scored on; empty where the dev data was not recorded.
+
+    By the student's scorers: the teacher may have none, or other pipes that count into the same score.
+    """
+    examples = run.dataset.read_teacher_scored(store, run.student)
+    return Scorer(run.student).score(examples) if examples else {}
+
+
+def write_origin(run: Run, store: Store, teacher_scores: dict[str, Any]) -> None:
+    """Write into the student's meta who its teachers are, and which texts it learns on."""
+    paths = run.config.interpolate().get("paths", {})
+    # Recorded texts come from the store, whatever the config says. Folders are nobody's business.
+    files = [paths.get("distill") if run.teacher else None, paths.get("gold")]
+    texts = {
+        "names": [Path(file).name for file in files if file],
+        "documents": run.dataset.count_learned(store),
+    }
+    profiles = [header.profile for header in run.headers]
+    add_origin(run.student, profiles, run.shares, plain_scores(teacher_scores), texts)
+
+
+def report(
+    run: Run, store: Store, student: Language, score: float, teacher_scores: dict[str, Any], output_path: Path
+) -> None:
+    """Print how much the best student retains, and write the report.
+
+    Args:
+        run: The run.
+        store: Its targets.
+        student: The best student, as loaded from disk.
+        score: Its weighted score.
+        teacher_scores: From `score_teacher`.
+        output_path: The folder to write to.
+    """
+    if encodes_only(student):
+        msg.good(
+            f"The loss on held-out texts is {-score:.4f} a token. An encoder annotates nothing: there is no report."
+        )
+        return
+    _print_retention(run, score, teacher_scores)
+    _write_report(run, store, student, output_path)
+    msg.good("Wrote the report", output_path / HTML_NAME)
+
+
+def _print_retention(run: Run, student: float, teacher_scores: dict[str, Any]) -> None:
+    data = "the dev data" if run.dataset.dev else "held-out texts, against the teacher's own annotations"
+    weights = run.training["score_weights"].items()
+    teacher = sum(
+        teacher_scores[key] * weight for key, weight in weights if weight and teacher_scores.get(key) is not None
+    )
+    if teacher:
+        msg.good(f"Retention on {data}: {student / teacher:.1%} (student {student:.4f}, teacher {teacher:.4f})")
+    elif teacher_scores:
+        msg.warn(f"No retention on {data}: the teacher's own score there is 0.")
+    else:
+        msg.warn(
+            f"No retention: what the teacher says of the dev data was not recorded (student {student:.4f}).",
+            "Record with --paths.dev, or compare with `python -m spacy benchmark distillation`.",
+        )
+
+
+def _write_report(run: Run, store: Store, student: Language, output_path: Path) -> None:
+    dataset = run.dataset
+    judged = [example for example in dataset.read_teacher_scored(store, student) if len(example.predicted)]
+    examples = [example for example in dataset.read_scored(store, student) if len(example.predicted)]
+    teacher = run.named[0] if run.named else None
+    recorded = Recorded(
+        teacher={
+            "name": run.profile.name,
+            "version": run.profile.meta["version"],
+            "path": None if teacher is None or isinstance(teacher, Language) else str(teacher),
+            "pipeline": list(run.profile.pipes),
+            "bytes": run.profile.bytes_on_disk,
+            "parameters": count_parameters(run.teacher) if run.teacher else None,
+        },
+        side=Side(student, [example.predicted for example in judged]),
+        gold=DocBin(docs=[example.reference for example in examples]) if dataset.dev else None,
+        data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if dataset.dev else None,
+    )
+    docs = list(student.pipe(example.predicted for example in examples))
+    compare_recorded(recorded, Side(student, docs), output_path, gpu_id=run.gpu_id)
