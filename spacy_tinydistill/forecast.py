@@ -192,8 +192,7 @@ def _learn_for(seconds: float, run: Run, sample: Dataset, store: Store, epoch_wo
     """Teach the run's student from a sample; where its labels were not known, it starts with those of the sample."""
     rehearsal = copy(run)
     rehearsal.dataset = sample
-    if not rehearsal.lessons:
-        rehearsal.start(store)
+    rehearsal.start(store)
     read = sample.make_corpus(store, run.plan, run.teacher)
 
     def read_epoch(shuffle: random.Random | None) -> Iterator[loop.Taught]:

@@ -313,7 +313,7 @@ class _Update:
         """
         parts = _split(batch, self.n_parts, halvings)
         before = dict(self.progress.losses)
-        while not self._has_learned(parts):
+        while not self._run_both_passes(parts):
             if max(map(len, parts)) == 1:
                 raise DistillationError(
                     "TD305", step=self.progress.step, epoch=self.progress.epoch, words=max(map(len, batch))
@@ -331,7 +331,8 @@ class _Update:
             )
         return halvings
 
-    def _has_learned(self, parts: list[list[Taught]]) -> bool:
+    def _run_both_passes(self, parts: list[list[Taught]]) -> bool:
+        """Add the gradients of gold and of the teacher; return whether there was memory enough."""
         try:
             if self.gold_weight:
                 for part in parts:

@@ -1,7 +1,6 @@
 """The set-up of a run: what must fit together before the teacher is asked, as one sequence of steps."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -45,33 +44,8 @@ from .teacher.ensemble import join_stores, make_ensemble
 # A package, a folder, or a loaded pipeline.
 Teacher = str | Path | Language
 
-# The steps in their order, by the names under which `debug distillation` lists them.
-STEPS = {
-    "Device": "device",
-    "Config": "config",
-    "[distillation]": "settings",
-    "Teachers named": "shares",
-    "Teacher": "teachers",
-    "Student": "student",
-    "Pipes": "plans",
-    "Teaching rules": "headers",
-    "Teachers together": "header",
-    "[training]": "training",
-    "[corpora]": "readers",
-    "Dev data": "dev",
-    "Gold annotations": "gold",
-    "Texts": "texts",
-    "Enough texts": "dataset",
-    "Tokenizers": "tokenizers",
-}
-
-# Those by which the student starts, as soon as its labels are known.
-STARTING_STEPS = {
-    "Gold categories": "categories",
-    "Labels": "initialized",
-    "Frozen encoders": "frozen_encoders",
-    "Gold labels": "gold_labels",
-}
+# The name of each step, and what takes it.
+Steps = Iterator[tuple[str, Callable[[], object]]]
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
@@ -105,7 +79,7 @@ class Check:
 class Run:
     """A run, which asks its teachers itself.
 
-    Each step is an attribute, which asks for those that it needs.
+    What a step makes is an attribute, and is made when it is first needed. `steps` says in which order.
     """
 
     def __init__(
@@ -116,21 +90,13 @@ class Run:
         overrides: dict[str, Any] | None,
         gpu_id: int,
     ) -> None:
-        """Take no step yet.
-
-        Args:
-            teacher: As for `api.distill`, and so the others.
-            texts: Likewise.
-            config: Likewise.
-            overrides: Likewise.
-            gpu_id: Likewise.
-        """
+        """Take no step yet. The arguments are those of `api.distill`."""
         self.named_teacher = teacher
         self.given_texts = texts
         self.given_config = config
         self.overrides = overrides or {}
         self.gpu_id = gpu_id
-        self.failed: dict[str, DistillationError] = {}  # By step
+        self.failed: dict[str, DistillationError] = {}  # By attribute
         self.strings: list[str] = []  # That the student needs, once it is initialized
         self.lessons: dict[str, Lesson] = {}  # By student pipe, once the student has started
         self.seconds = 0.0  # That the steps took
@@ -151,28 +117,48 @@ class Run:
         return list(self._take_steps())
 
     def start(self, store: Store) -> None:
-        """Give the run its targets. A student whose labels only they know starts now, any other has by `prepare`."""
+        """Give the run its targets, so that a student starts whose labels are known only from them."""
         self.store = store
-        self.prepare()
+        if not self.lessons:
+            self.prepare()
 
-    def steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Name all steps that can be taken now, in their order."""
-        yield from self._steps(STEPS)
+    def steps(self) -> Steps:
+        """List the steps that can be taken now, with the names under which `debug distillation` shows them."""
+        yield from self.steps_to_record()
         if self.store is not None:
             yield "Targets", lambda: self.unannotated
         if self.labels_known or self.store is not None:
-            yield from self._steps(STARTING_STEPS)
+            gold = self.dataset.learned_gold
+            yield "Gold categories", lambda: check_categories(self.student, self.plan, gold)
+            yield "Labels", lambda: self.initialized
+            yield "Frozen encoders", lambda: check_frozen_encoders(self.initialized, self.plan)
+            yield "Gold labels", lambda: check_gold_labels(self.initialized, self.plan, gold)
             for name in self.plan:
                 yield f"Labels of {name}", partial(self._start_lesson, name)
 
-    def _steps(self, names: dict[str, str]) -> Iterator[tuple[str, Callable[[], object]]]:
-        return ((title, partial(getattr, self, name)) for title, name in names.items())
+    def steps_to_record(self) -> Steps:
+        """List those that come before the teacher is asked, also where no student is to start."""
+        yield "Device", lambda: use_device(self.gpu_id)
+        yield "Config", lambda: self.config
+        yield "[distillation]", lambda: self.settings
+        yield "Teachers named", lambda: self.shares
+        yield "Teacher", lambda: self.teachers
+        yield "Student", lambda: self.student
+        yield "Pipes", lambda: self.plans
+        yield "Teaching rules", lambda: self.headers
+        yield "Teachers together", lambda: self.header
+        yield "[training]", lambda: self.training
+        yield "[corpora]", lambda: self.readers
+        yield "Dev data", lambda: self.dev
+        yield "Gold annotations", lambda: self.gold
+        yield "Texts", lambda: self.texts
+        yield "Enough texts", lambda: self.dataset
+        yield "Tokenizers", self._check_tokenizers
 
     def _take_steps(self) -> Iterator[Check]:
         start = timer()
         told: list[DistillationError] = []
-        # Which steps are left may depend on one that failed.
-        with suppress(DistillationError):
+        try:
             for title, take in self.steps():
                 try:
                     take()
@@ -183,12 +169,11 @@ class Run:
                         yield Check(title, error)
                 else:
                     yield Check(title, None)
+        except DistillationError as error:
+            # Which steps are left may depend on one that failed.
+            if error not in told:
+                raise
         self.seconds += timer() - start
-
-    @step
-    def device(self) -> None:
-        """TD211, there is no such GPU."""
-        use_device(self.gpu_id)
 
     @step
     def config(self) -> Config:
@@ -322,37 +307,32 @@ class Run:
         """The texts, of a stream its beginning; raises what their reader does."""
         examples = self.readers["distill"](self.student)
         texts = (example for example in examples if len(example.predicted))
-        return draw_texts(texts if self._reads_all_texts() else islice(texts, SAMPLE))
-
-    def _reads_all_texts(self) -> bool:
-        return self.settings.max_epochs >= 0
+        # Of what was recorded only a sample is looked at: the store knows how much there is.
+        is_counted = self.store is None and self.settings.max_epochs >= 0
+        return draw_texts(texts if is_counted else islice(texts, SAMPLE))
 
     @step
     def dataset(self) -> Dataset:
-        """All texts in their roles. TD101, there are none; TD008 or TD109, there are none to score on."""
-        readers, is_stream = self.readers, self._is_stream()
+        """All texts in their roles. TD101, there are none; TD008, TD109 or TD617, there are none to score on."""
+        is_stream = self.store is None and self.settings.max_epochs == -1
+        readers = self.readers
         dataset = Dataset(
             self.student, self.settings, readers["distill"], readers["dev"], self.texts, self.gold, self.dev, is_stream
         )
         if not dataset.sample:
             raise DistillationError("TD101")
-        if not dataset.dev:
-            self._check_held_out(dataset)
+        found = dataset.texts.count or len(dataset.gold)
+        if dataset.dev:
+            return dataset
+        if is_stream:
+            raise DistillationError("TD008")
+        if self.store is None and found < 2:
+            raise DistillationError("TD109", found=found, expected=2)
+        if self.store is not None and not self.store.manifest.count(Role.HELD_OUT):
+            raise DistillationError("TD617", path=self.store.path)
         return dataset
 
-    def _is_stream(self) -> bool:
-        return self.settings.max_epochs == -1
-
-    def _check_held_out(self, dataset: Dataset) -> None:
-        if dataset.is_stream:
-            raise DistillationError("TD008")
-        found = dataset.texts.count or len(dataset.gold)
-        if found < 2:
-            raise DistillationError("TD109", found=found, expected=2)
-
-    @step
-    def tokenizers(self) -> None:
-        """TD204, the student's and a teacher's differ on a sample of the texts."""
+    def _check_tokenizers(self) -> None:
         for profile in self.profiles:
             check_tokenizers(self.student, profile, [example.predicted for example in self.dataset.sample])
 
@@ -376,11 +356,6 @@ class Run:
         return self.dataset.count_unannotated(self.store, self.plan)
 
     @step
-    def categories(self) -> None:
-        """TD115, gold categories are not such as spaCy's classifiers learn."""
-        check_categories(self.student, self.plan, self.dataset.learned_gold)
-
-    @step
     def initialized(self) -> Language:
         """The student with its labels and first weights. TD210, spaCy refuses its config."""
         if self.labels_known:
@@ -392,16 +367,6 @@ class Run:
         self.strings = needed_strings(self.config, self.profile, self.plan, examples)
         return self.student
 
-    @step
-    def frozen_encoders(self) -> None:
-        """TD229, a pipe is to learn from an encoder that is not run."""
-        check_frozen_encoders(self.initialized, self.plan)
-
-    @step
-    def gold_labels(self) -> None:
-        """TD228, a pipe does not know gold annotations' labels."""
-        check_gold_labels(self.initialized, self.plan, self.dataset.learned_gold)
-
     def _start_lesson(self, name: str) -> None:
         """TD203, the student's pipe lacks one of the teacher's labels."""
         if name not in self.lessons:
@@ -411,9 +376,9 @@ class Run:
 class Recording(Run):
     """A run that ends when its one teacher has been recorded: no student starts."""
 
-    def steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Name the steps."""
-        return self._steps(STEPS)
+    def steps(self) -> Steps:
+        """List all but those by which a student starts."""
+        return self.steps_to_record()
 
     @step
     def shares(self) -> list[float]:
@@ -429,12 +394,7 @@ class RecordedRun(Run):
     """A run whose teachers were recorded, and are not loaded."""
 
     def __init__(self, targets: str | Path | Sequence[str | Path], *args: Any) -> None:
-        """Take no step yet.
-
-        Args:
-            targets: As for `api.distill`.
-            args: As for `Run`.
-        """
+        """Take no step yet. The arguments are those of `api.distill`, the targets first."""
         super().__init__(*args)
         self.targets = [targets] if isinstance(targets, str | Path) else targets
 
@@ -506,16 +466,6 @@ class RecordedRun(Run):
         for item in self.store.read(*LEARNED):
             doc = item.make_doc(nlp.vocab)
             yield Example(doc, doc)
-
-    def _reads_all_texts(self) -> bool:
-        return False
-
-    def _is_stream(self) -> bool:
-        return False
-
-    def _check_held_out(self, dataset: Dataset) -> None:
-        if not self.store.manifest.count(Role.HELD_OUT):
-            raise DistillationError("TD617", path=self.store.path)
 
 
 def _load(name: str | Path) -> Language:
