@@ -192,6 +192,9 @@ MESSAGES: dict[str, str] = {
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
     "TD509": "{path} cannot be written: {reason}. What was written before is whole. Make room, or see to the folder's "
     "rights; then go on with the same command, a run with --resume.",
+    "TD510": "The teacher's pipe {pipe!r} cannot be mirrored: the config of its factory {factory!r} does not say what "
+    "its {settings} is. Register the function, for example as @misc, and let the factory take it as a setting of that "
+    "name; or leave the pipe out with --pipeline.",
     # Static vectors
     "TD520": "The teacher has no encoder to distil vectors from: it has {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
