@@ -20,7 +20,7 @@ from . import loop
 from .checkpoint import read_checkpoint
 from .errors import DistillationError
 from .evaluation_log import CURVE_NAME
-from .files import Folder, remove, told_if_not_written
+from .files import remove, told_if_not_written
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 from .material import (
     check_roles,
@@ -43,6 +43,7 @@ from .report.size import count_parameters
 from .run import Run, Teacher, check_named, list_records, list_teachers, prepare, prepare_recorded
 from .schemas import shares_of
 from .student.meta import add_origin, plain_scores
+from .targets.folder import Folder
 from .targets.store import HEADER, LOCK, MANIFEST, Manifest, Store, StoreWriter, check_teacher
 from .teacher.ray import Worker, connect, record_on_cluster
 from .teacher.recorder import record_store

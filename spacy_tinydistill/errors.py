@@ -1,10 +1,13 @@
 """Every message a user can cause, numbered: what was found, what was expected, what to do.
 
 The hundreds say which part of the road speaks: 0 the config, 1 the text to learn on, 2 teacher and student
-together, 3 the distillation loop, 4 reports and benchmarks, 5 writing the student.
+together, 3 the distillation loop, 4 reports and benchmarks, 5 writing the student, 6 recorded targets, 7 what is
+installed.
 """
 
 import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 MESSAGES: dict[str, str] = {
@@ -267,6 +270,9 @@ MESSAGES: dict[str, str] = {
     "order, or - for whichever they are of.",
     "TD636": "A store holds what one teacher says, and there are {count}. Record each to a store of its own, and give "
     "all of these to --targets.",
+    # What is installed
+    "TD701": "This needs a library that is not installed: {reason}. A student runs without it. To distil, or to "
+    'compare a student with its teacher, install the extra that has it: pip install "spacy-tinydistill[{extra}]".',
 }
 
 
@@ -285,3 +291,19 @@ class DistillationError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Come out of another process as it went in: with the message made."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+@contextmanager
+def needed(extra: str) -> Iterator[None]:
+    """Tell which extra of this package has what is imported within.
+
+    Args:
+        extra: Its name, such as "distill".
+
+    Raises:
+        DistillationError: TD701, an import failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise DistillationError("TD701", reason=error, extra=extra) from error

@@ -21,10 +21,11 @@ from tiny_teacher import LANGUAGE, MODELS, TEXTS, make_teacher
 import spacy_tinydistill
 from spacy_tinydistill import distill
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.files import Folder, write_whole
+from spacy_tinydistill.files import write_whole
 from spacy_tinydistill.report.report import Report
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import save_student
+from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.store import PENDING
 
 ROOT = Path(__file__).parents[1]

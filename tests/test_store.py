@@ -32,6 +32,7 @@ from spacy_tinydistill.material import make_corpus
 from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile, fingerprint, write_files
 from spacy_tinydistill.run import prepare, prepare_recorded
 from spacy_tinydistill.targets import store as store_module
+from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.records import LessonPlan, Record, Role
 from spacy_tinydistill.targets.store import (
     FORMAT_VERSION,
@@ -39,7 +40,6 @@ from spacy_tinydistill.targets.store import (
     LOCK,
     MANIFEST,
     PENDING,
-    Folder,
     Header,
     Store,
     StoreWriter,

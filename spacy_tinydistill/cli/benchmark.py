@@ -28,11 +28,11 @@ def benchmark_distillation_cli(
     # Every call of `python -m spacy` imports this file; only this command should pay for what it needs.
     from wasabi import msg
 
-    from ..report.compare import compare
-    from ..report.report import HTML_NAME
-    from ..report.table import print_report
-
     with numbered_errors():
+        from ..report.compare import compare
+        from ..report.report import HTML_NAME
+        from ..report.table import print_report
+
         report = compare(
             teacher, student, data, output=output, max_words=max_words, gpu_id=gpu_id, code=code, force=force
         )

@@ -40,11 +40,11 @@ def debug_distillation_cli(
     does not use, and how much time, disk and memory the whole run will take. Any value of the config can be overridden
     on the command line, as for `spacy distill`.
     """
-    from ..forecast import forecast
-    from ..preflight import check
-    from ..user_code import import_user_code
-
     with numbered_errors():
+        from ..forecast import forecast
+        from ..preflight import check
+        from ..user_code import import_user_code
+
         if code_path:
             import_user_code(code_path)
         ready = check(read_names(teacher), config_path, overrides=read_overrides(ctx.args), gpu_id=gpu_id)

@@ -28,10 +28,10 @@ def distill_targets_cli(
     Any value of the config can be overridden on the command line: --paths.gold and --paths.dev have gold annotations
     and dev data recorded too.
     """
-    from ..api import record_targets
-    from ..user_code import import_user_code
-
     with numbered_errors():
+        from ..api import record_targets
+        from ..user_code import import_user_code
+
         if code_path:
             import_user_code(code_path)
         manifest = record_targets(

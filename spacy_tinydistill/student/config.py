@@ -221,7 +221,8 @@ def _mirror_pipes(
     for source, pipe in pipes_of(teacher):
         if source not in names:
             continue
-        name, block, mirrored = source, copy_config(teacher.config["components"][source]), pipe
+        name, mirrored = source, pipe
+        block: dict[str, Any] = copy_config(teacher.config["components"][source])
         counterpart = find_counterpart(pipe)
         if counterpart:
             # What is mirrored is the pipe of spaCy's that can learn what this one writes.
@@ -257,7 +258,8 @@ def _settings_of(pipe: Any, mirror: Mirror, block: dict[str, Any]) -> dict[str, 
         block: The pipe's own block. Of another factory than spaCy's, only settings that the mirror's factory has, too.
     """
     settings: dict[str, Any] = {"factory": mirror.factory}
-    for key, default in Language.get_factory_meta(mirror.factory).default_config.items():
+    defaults = Language.get_factory_meta(mirror.factory).default_config or {}
+    for key, default in defaults.items():
         if key == "model":
             continue
         held = getattr(pipe, "cfg", {}).get(key, getattr(pipe, key, _NOTHING))
