@@ -24,10 +24,11 @@ from commands import call, gather, is_recorded, keep_row, read_rows, score, scor
 from spacy.tokens import DocBin
 from spacy.util import load_config
 
+from spacy_tinydistill.components.base import Size
 from spacy_tinydistill.corpus import read_texts
 from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
 from spacy_tinydistill.report.speed import measure_speed
-from spacy_tinydistill.student.config import SIZES, Size, student_config
+from spacy_tinydistill.student.config import SIZES, student_config
 
 matplotlib.use("agg")
 

@@ -13,9 +13,9 @@ import spacy
 from spacy_tinydistill.corpus import SUFFIXES, read_texts
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import read_curve
-from spacy_tinydistill.files import Folder
 from spacy_tinydistill.pipes.profile import write_files
 from spacy_tinydistill.schemas import read_config, read_distillation_config
+from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.records import Role
 from spacy_tinydistill.targets.store import (
     HEADER,

@@ -17,10 +17,11 @@ from wasabi import msg
 from . import loop
 from .checkpoint import read_checkpoint
 from .errors import DistillationError
-from .files import Folder, told_if_not_written
+from .files import told_if_not_written
 from .output import CONFIG_NAME, DIR_TARGETS, check_output, check_store_folder, clear_output, list_folders
 from .prepare import RecordedRun, Recording, Run, Teacher
 from .summary import report, score_teacher, write_origin
+from .targets.folder import Folder
 from .targets.store import Manifest, Store, StoreWriter
 from .teacher.ensemble import join_stores
 from .teacher.ray import Worker, connect, record_on_cluster

@@ -1,10 +1,12 @@
 """Every error message that a user can cause, by number: what was found, what was expected, what to do.
 
 The hundreds say what a message is about: 0 the config, 1 the texts, 2 teacher and student together, 3 the distillation
-loop, 4 reports and benchmarks, 5 writing students and vectors, 6 recorded targets.
+loop, 4 reports and benchmarks, 5 writing students and vectors, 6 recorded targets, 9 what is installed.
 """
 
 import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 MESSAGES: dict[str, str] = {
@@ -186,6 +188,9 @@ MESSAGES: dict[str, str] = {
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
     "TD509": "{path} cannot be written: {reason}. Files written before are complete. Free some space or correct the "
     "folder's permissions, then give the same command again (spacy distill: with --resume).",
+    "TD510": "The teacher's pipe {pipe!r} cannot be mirrored: the config of its factory {factory!r} does not say what "
+    "its {settings} is. Register the function, for example as @misc, and let the factory take it as a setting of that "
+    "name; or leave the pipe out with --pipeline.",
     # Static vectors
     "TD520": "The teacher has no encoder to make vectors from. Its pipes are {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",
@@ -259,6 +264,9 @@ MESSAGES: dict[str, str] = {
     "same order, or give - to use whichever teachers were recorded.",
     "TD636": "Targets of {count} teachers cannot be recorded to one folder. Record each teacher to a folder of its "
     "own, and give all of these folders to --targets.",
+    # What is installed
+    "TD901": "This needs a library that is not installed: {reason}. A student runs without it. To distil, or to "
+    'compare a student with its teacher, install the extra that has it: pip install "spacy-tinydistill[{extra}]".',
 }
 
 
@@ -277,3 +285,19 @@ class DistillationError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the complete message when the error is pickled, as between processes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+@contextmanager
+def needed(extra: str) -> Iterator[None]:
+    """Tell which extra of this package has what is imported within.
+
+    Args:
+        extra: Its name, such as "distill".
+
+    Raises:
+        DistillationError: TD901, an import failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise DistillationError("TD901", reason=error, extra=extra) from error

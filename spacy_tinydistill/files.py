@@ -1,101 +1,12 @@
-"""Where files are, here or behind a URL, and how they appear whole or not at all."""
+"""How files appear whole or not at all."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 
 from .errors import DistillationError
-
-
-class Folder:
-    """A folder on this machine, or one behind a URL. Files are named as from within it."""
-
-    def __init__(self, location: str | Path) -> None:
-        """Find the folder, which need not be there.
-
-        Args:
-            location: A path, or a URL such as "s3://bucket/targets".
-
-        Raises:
-            DistillationError: TD507, nothing that is installed knows such a URL.
-        """
-        self.local: Path | None = None
-        if "://" not in str(location):
-            self.local = Path(location).absolute()
-        else:
-            try:
-                self._files, self._root = url_to_fs(str(location))
-            except (ValueError, ImportError) as error:
-                raise DistillationError("TD507", path=location, reason=error) from error
-            if isinstance(self._files, LocalFileSystem):
-                self.local = Path(self._root)
-        # The same for a process that is in another folder.
-        self.location = str(self.local or location)
-
-    def names(self) -> list[str]:
-        """List what is in the folder; nothing, where there is none."""
-        if self.local:
-            return sorted(item.name for item in self.local.iterdir()) if self.local.exists() else []
-        if not self._files.isdir(self._root):
-            return []
-        return sorted(name.rstrip("/").rpartition("/")[2] for name in self._files.ls(self._root, detail=False))
-
-    def is_file(self, name: str = "") -> bool:
-        """Whether there is a file of that name and no link, or the folder itself is one."""
-        if self.local:
-            return (self.local / name).is_file() and not (self.local / name).is_symlink()
-        return self._files.isfile(self._remote(name))
-
-    def read(self, name: str) -> bytes:
-        """Read a whole file."""
-        return (self.local / name).read_bytes() if self.local else self._files.cat_file(self._remote(name))
-
-    def map(self, name: str) -> Any:
-        """Open a file for Arrow: mapped into memory, or, from elsewhere, read into it."""
-        return pa.memory_map(str(self.local / name)) if self.local else pa.BufferReader(self.read(name))
-
-    def hash(self, name: str) -> str:
-        """Compute a file's SHA-256."""
-        with (self.local / name).open("rb") if self.local else self._files.open(self._remote(name)) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file so that it appears whole or not at all.
-
-        Raises:
-            DistillationError: TD509, it cannot be written, as on a full disk.
-        """
-        with told_if_not_written(f"{self.location}/{name}"):
-            if self.local:
-                (self.local / name).parent.mkdir(exist_ok=True)
-                write_whole(self.local / name, data)
-            else:
-                self._files.pipe_file(self._remote(name), data)
-
-    def move(self, source: str, name: str) -> None:
-        """Give a file another name, in place of what had it."""
-        if self.local:
-            (self.local / source).replace(self.local / name)
-        else:
-            self._files.mv(self._remote(source), self._remote(name))
-
-    def remove(self, name: str = "") -> None:
-        """Remove a folder, if it is there: this one or one in it."""
-        if self.local:
-            remove(self.local / name)
-        elif self._files.exists(self._remote(name)):
-            self._files.rm(self._remote(name), recursive=True)
-
-    def _remote(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}".rstrip("/")
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from .errors import DistillationError
 from .evaluation_log import CURVE_NAME
-from .files import Folder, remove
+from .files import remove
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, FILE_NAME
 from .report.report import HTML_NAME, JSON_NAME
+from .targets.folder import Folder
 from .targets.store import HEADER, LOCK, MANIFEST
 
 CONFIG_NAME = "config.cfg"

@@ -22,10 +22,11 @@ from helpers.paths import ROOT
 from helpers.tiny_teacher import LANGUAGE, MODELS, TEXTS, make_teacher
 from spacy_tinydistill import distill
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.files import Folder, write_whole
+from spacy_tinydistill.files import write_whole
 from spacy_tinydistill.report.report import Report
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import save_student
+from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.store import PENDING
 
 PACKAGE = Path(spacy_tinydistill.__file__).parent

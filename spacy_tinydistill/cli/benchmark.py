@@ -27,11 +27,11 @@ def benchmark_distillation_cli(
     # Every `python -m spacy` command imports this file, so heavy imports happen only when this command runs.
     from wasabi import msg
 
-    from ..report.compare import compare
-    from ..report.report import HTML_NAME
-    from ..report.table import print_report
-
     with numbered_errors():
+        from ..report.compare import compare
+        from ..report.report import HTML_NAME
+        from ..report.table import print_report
+
         report = compare(
             teacher, student, data, output=output, max_words=max_words, gpu_id=gpu_id, code=code, force=force
         )

@@ -40,11 +40,11 @@ def debug_distillation_cli(
     teacher does not predict, and how much time, disk and memory the whole run will take. Override any value of the
     config on the command line, as for `spacy distill`.
     """
-    from ..forecast import forecast
-    from ..prepare import Run
-    from ..user_code import import_user_code
-
     with numbered_errors():
+        from ..forecast import forecast
+        from ..prepare import Run
+        from ..user_code import import_user_code
+
         if code_path:
             import_user_code(code_path)
         run = Run(read_names(teacher), None, config_path, read_overrides(ctx.args), gpu_id)

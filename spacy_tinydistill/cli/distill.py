@@ -34,12 +34,12 @@ def distill_cli(
     evaluation and a report (report.html, report.json) to the output folder. Override any value of the config on the
     command line, such as --paths.distill texts.jsonl or --distillation.max_steps 1000.
     """
-    from ..api import distill
-    from ..user_code import import_user_code
-
     is_config = config_or_texts.endswith(".cfg")
     texts: list[str] | Path | None = None if is_config else Path(config_or_texts)
     with numbered_errors():
+        from ..api import distill
+        from ..user_code import import_user_code
+
         if code_path:
             import_user_code(code_path)
         if config_or_texts == "-":

@@ -32,10 +32,10 @@ def distill_targets_cli(
     Override any value of the config on the command line. --paths.gold and --paths.dev record gold annotations and dev
     data too.
     """
-    from ..api import record_targets
-    from ..user_code import import_user_code
-
     with numbered_errors():
+        from ..api import record_targets
+        from ..user_code import import_user_code
+
         if code_path:
             import_user_code(code_path)
         manifest = record_targets(

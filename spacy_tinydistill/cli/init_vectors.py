@@ -35,15 +35,15 @@ def init_distill_vectors_cli(
     force: bool = Opt(False, "--force", "-f", help="Overwrite existing vectors"),
 ) -> None:
     """Make static word vectors for a student from its teacher's encoder."""
-    from ..corpus import read_texts
-    from ..errors import DistillationError
-    from ..files import told_if_not_written
-    from ..pipes.device import use_device
-    from ..pipes.pipeline import load_teacher
-    from ..vectors import distill_vectors
-
     import_code(code_path)
     with numbered_errors():
+        from ..corpus import read_texts
+        from ..errors import DistillationError
+        from ..files import told_if_not_written
+        from ..pipes.device import use_device
+        from ..pipes.pipeline import load_teacher
+        from ..vectors import distill_vectors
+
         if output_path.exists() and not force:
             raise DistillationError("TD502", path=output_path)
         # Before the minutes that the teacher takes.

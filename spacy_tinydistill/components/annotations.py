@@ -12,6 +12,7 @@ from spacy.pipeline import (
     Morphologizer,
     MultiLabel_TextCategorizer,
     SentenceRecognizer,
+    SpanFinder,
     Tagger,
     TextCategorizer,
 )
@@ -104,8 +105,8 @@ def speaks_of(doc: Doc, pipe: Any) -> bool:
         return False
     if isinstance(pipe, TextCategorizer):
         return any(label in doc.cats for label in pipe.labels)
-    if isinstance(pipe, SpanCategorizer):
-        return pipe.key in doc.spans
+    if isinstance(pipe, SpanCategorizer | SpanFinder):
+        return pipe.cfg["spans_key"] in doc.spans
     if isinstance(pipe, EntityRecognizer) and pipe.incorrect_spans_key in doc.spans:
         return True
     attributes = _token_attributes(pipe)
@@ -147,7 +148,7 @@ def leave_to_gold(arrays: Arrays, gold: Example, student: Any) -> Arrays:
         Arrays as `Annotations.record` makes them; empty where nothing is left.
     """
     attributes = _token_attributes(student)
-    is_known = attributes or isinstance(student, TextCategorizer | SpanCategorizer)
+    is_known = attributes or isinstance(student, TextCategorizer | SpanCategorizer | SpanFinder)
     if not is_known or not speaks_of(gold.reference, student):
         return arrays
     doc = read_annotated(arrays, student)

@@ -7,6 +7,7 @@ A new kind of pipe is one new module here with a `TeachingRule`, and one entry p
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -34,6 +35,35 @@ class Reads(Enum):
     TOKENS = "tokens and their vectors"
     EARLIER_ANNOTATIONS = "also what the pipes before the teacher's pipe wrote"
     OWN_ANNOTATIONS = "also what the teacher's pipe itself wrote"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a CNN student is."""
+
+    width: int  # of a token's vector
+    depth: int  # layers of the encoder, each of which sees one token further to both sides
+    pieces: int  # of each of the encoder's maxout units
+    rows: dict[str, int]  # of the hash table for each attribute of a token
+    hidden_width: int  # of the parser's and the entity recognizer's state
+
+    def listener(self) -> dict[str, Any]:
+        """The block of a layer that reads the student's encoder, for a pipe's `[model.tok2vec]`."""
+        return {"@architectures": "spacy.Tok2VecListener.v1", "width": self.width, "upstream": "tok2vec"}
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A student's pipe that mirrors a teacher's, as a config has it."""
+
+    factory: str
+    model: dict[str, Any]  # The block [components.PIPE.model]
+    # What the factory is to be given beside the model, where neither the pipe's `cfg` nor its attributes say it.
+    settings: dict[str, Any] = field(default_factory=dict)
+    needed: tuple[
+        str, ...
+    ] = ()  # Settings that only the teacher's own block can say, and without which it is another pipe
+    initialize: dict[str, Any] = field(default_factory=dict)  # The block [initialize.components.PIPE]
 
 
 class Lesson(ABC):
@@ -78,6 +108,18 @@ class TeachingRule(ABC):
     @abstractmethod
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Whether this rule can teach this student pipe from this teacher pipe."""
+
+    def mirror(self, teacher: Any, size: Size) -> Mirror | None:
+        """Design a student's pipe for a teacher's, from what that is: its class and its `cfg`.
+
+        Args:
+            teacher: The pipe. Its factory and its model may be anybody's.
+            size: How large the student is.
+
+        Returns:
+            The design; None where the pipe is not of the kind that this rule teaches. By itself a rule designs none.
+        """
+        return None
 
     def fit_to(self, student: Any) -> "TeachingRule":
         """Make the rule for this student pipe, not initialized, where it matters to what is recorded; else the same."""

@@ -1,15 +1,17 @@
 """Spancat and spancat_singlelabel: one row of probabilities for each span that the teacher looked at."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy
-from spacy.pipeline.spancat import SpanCategorizer
+from spacy.pipeline.spancat import SpanCategorizer, ngram_suggester, preset_spans_suggester
 from spacy.tokens import Doc
 from thinc.types import Ragged
 
+from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
-from .base import Reads
+from .base import Mirror, Reads, Size, output_activation
 from .soft_labels import SoftLabels
 
 # Stands for "none of the labels", a column that spancat_singlelabel has and does not name.
@@ -34,7 +36,24 @@ class SpanLabels(SoftLabels):
             isinstance(student, SpanCategorizer)
             and isinstance(teacher, SpanCategorizer)
             and student.add_negative_label == teacher.add_negative_label
+            and annotates_as_spacy(teacher)
         )
+
+    def mirror(self, teacher: Any, size: Size) -> Mirror | None:
+        """The mean and the maximum of the shared encoder's vectors in a span, and one hidden layer."""
+        if spacy_kind(teacher) is not SpanCategorizer:
+            return None
+        activation = output_activation(teacher.model)
+        is_exclusive = activation.startswith("softmax") or (activation != "logistic" and teacher.add_negative_label)
+        model = {
+            "@architectures": "spacy.SpanCategorizer.v1",
+            "tok2vec": size.listener(),
+            "reducer": {"@layers": "spacy.mean_max_reducer.v1", "hidden_size": size.width},
+            "scorer": {"@layers": "Softmax.v2" if is_exclusive else "spacy.LinearLogistic.v1", "nO": None, "nI": None},
+        }
+        factory = "spancat_singlelabel" if teacher.add_negative_label else "spancat"
+        settings = _suggester_of(teacher)
+        return Mirror(factory, model, settings=settings, needed=() if settings else ("suggester",))
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `spans`, int32, shape (spans, 2), start and end; `probabilities`, float16, (spans, labels)."""
@@ -73,3 +92,13 @@ class SpanLabels(SoftLabels):
         spans = numpy.concatenate([arrays["spans"] for arrays in targets])
         lengths = [len(arrays["spans"]) for arrays in targets]
         return docs, Ragged(model.ops.asarray2i(spans), model.ops.asarray1i(lengths))
+
+
+def _suggester_of(pipe: Any) -> dict[str, Any]:
+    """Write the block of a pipe's suggester, if it is one of spaCy's; nothing for others."""
+    suggester = pipe.suggester
+    if isinstance(suggester, partial) and suggester.func is ngram_suggester:
+        return {"suggester": {"@misc": "spacy.ngram_suggester.v1", **suggester.keywords}}
+    if isinstance(suggester, partial) and suggester.func is preset_spans_suggester:
+        return {"suggester": {"@misc": "spacy.preset_spans_suggester.v1", **suggester.keywords}}
+    return {}

@@ -5,12 +5,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy
-from spacy.pipeline import EditTreeLemmatizer, Tagger
+from spacy.pipeline import EditTreeLemmatizer, Morphologizer, SentenceRecognizer, Tagger
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays, pack_soft_labels, unpack_soft_labels
+from .base import Mirror, Size
 from .soft_labels import SoftLabels
+
+# spaCy's factories, by what they make.
+FACTORIES: dict[type | None, str] = {
+    Tagger: "tagger",
+    Morphologizer: "morphologizer",
+    SentenceRecognizer: "senter",
+    EditTreeLemmatizer: "trainable_lemmatizer",
+}
 
 
 class TokenLabels(SoftLabels):
@@ -29,7 +39,16 @@ class TokenLabels(SoftLabels):
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both tag tokens, and in the same way."""
-        return isinstance(student, Tagger | EditTreeLemmatizer) and isinstance(teacher, type(student))
+        kind = spacy_kind(student)
+        return kind in FACTORIES and spacy_kind(teacher) is kind and annotates_as_spacy(teacher)
+
+    def mirror(self, teacher: Any, size: Size) -> Mirror | None:
+        """One linear layer and a softmax on the shared encoder."""
+        factory = FACTORIES.get(spacy_kind(teacher))
+        if factory is None:
+            return None
+        model = {"@architectures": "spacy.Tagger.v2", "nO": None, "normalize": False, "tok2vec": size.listener()}
+        return Mirror(factory, model)
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `probabilities` and `labels`, shape (tokens, k): see `targets.pack_soft_labels`."""

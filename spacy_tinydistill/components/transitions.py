@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-from spacy.pipeline.transition_parser import Parser
+from spacy.pipeline import DependencyParser, EntityRecognizer
 from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
+from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
-from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers
+from .base import Average, Lesson, Mirror, Size, TeachingRule, check_temperature, match_labels, match_teachers
 from .step_model import StepLayers, StepModel
+
+# spaCy's factories, by what they make; with a beam they are "beam_ner" and "beam_parser".
+FACTORIES: dict[type | None, str] = {EntityRecognizer: "ner", DependencyParser: "parser"}
 
 
 class Transitions(TeachingRule):
@@ -36,7 +40,25 @@ class Transitions(TeachingRule):
 
     def accepts(self, student: Any, teacher: Any) -> bool:
         """Both are transition-based and of the same kind."""
-        return isinstance(student, Parser) and type(student) is type(teacher)
+        kind = spacy_kind(student)
+        return kind in FACTORIES and spacy_kind(teacher) is kind and annotates_as_spacy(teacher)
+
+    def mirror(self, teacher: Any, size: Size) -> Mirror | None:
+        """A step model on the shared encoder, which searches with a beam where the teacher does."""
+        factory = FACTORIES.get(spacy_kind(teacher))
+        if factory is None:
+            return None
+        model = {
+            "@architectures": "spacy.TransitionBasedParser.v2",
+            "state_type": factory,
+            "extra_state_tokens": False,
+            "hidden_width": size.hidden_width,
+            "maxout_pieces": 2,
+            "use_upper": True,
+            "nO": None,
+            "tok2vec": size.listener(),
+        }
+        return Mirror(f"beam_{factory}" if teacher.cfg["beam_width"] > 1 else factory, model)
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `vectors`, float16, shape (tokens, hidden width of the teacher's step model)."""

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 
 from spacy.language import Language
 from thinc.api import Model, NumpyOps, require_gpu
-from threadpoolctl import threadpool_limits
 
-from ..errors import DistillationError
+from ..errors import DistillationError, needed
 from ..signals import uninterrupted
 from .pipeline import pipes_of
+
+with needed("distill"):
+    from threadpoolctl import threadpool_limits
 
 
 def use_device(gpu_id: int) -> None:

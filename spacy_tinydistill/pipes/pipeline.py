@@ -52,3 +52,20 @@ def is_encoder(pipe: Any) -> bool:
 def full_name(kind: type) -> str:
     """Name a class so that two of the same name differ, such as "spacy.pipeline.tagger.Tagger"."""
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def spacy_kind(pipe: Any) -> type | None:
+    """Find the class of spaCy's that a pipe is of, or that its class is made from; None where it is of none.
+
+    A factory's name says nothing of a pipe: `beam_ner`, and anybody's own factory, may make an `EntityRecognizer`.
+    """
+    return next((kind for kind in type(pipe).__mro__ if kind.__module__.startswith("spacy.pipeline.")), None)
+
+
+def annotates_as_spacy(pipe: Any) -> bool:
+    """Whether a pipe of a class made from one of spaCy's predicts and writes to the Doc as spaCy's class does.
+
+    Where it does not, what its model says is not what it writes.
+    """
+    kind = spacy_kind(pipe)
+    return all(getattr(type(pipe), name) is getattr(kind, name) for name in ("predict", "set_annotations"))

@@ -69,7 +69,8 @@ def list_layers(nlp: Language) -> list[Layer]:
         kind = next((kind for kind in _READERS if kind in assigned), "")
         key, labels, settings = "", frozenset[str](), dict[str, Any]()
         if kind == "doc.spans":
-            key = str(getattr(pipe, "key", ""))
+            # A span_finder, unlike the others, has it nowhere else.
+            key = str(getattr(pipe, "key", None) or getattr(pipe, "cfg", {}).get("spans_key", ""))
             settings = {"key": key}
         elif kind == "doc.cats":
             labels = frozenset(map(str, getattr(pipe, "labels", ())))

@@ -1,29 +1,18 @@
 """Write a complete student config that mirrors a teacher's pipes, in one of a few sizes."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.pipeline import TextCategorizer, TrainablePipe
+from spacy.pipeline import TrainablePipe
 from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config
 
+from ..components.base import Mirror, Size
+from ..components.registry import find_mirror
 from ..errors import DistillationError
 from ..pipes.pipeline import pipes_of
 from ..pipes.third_party import find_counterpart
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a CNN student is."""
-
-    width: int  # of a token's vector
-    depth: int  # layers of the encoder, each of which sees one token further to both sides
-    pieces: int  # of each of the encoder's maxout units
-    rows: dict[str, int]  # of the hash table for each attribute of a token
-    hidden_width: int  # of the parser's and the entity recognizer's state
-
 
 # What they have was chosen by a sweep: docs/benchmarks.md.
 SIZES = {
@@ -49,6 +38,12 @@ SIZES = {
         hidden_width=32,
     ),
 }
+
+# Settings that are functions, which a pipe holds without the names that they have in a config.
+FUNCTIONS = ("scorer", "suggester")
+
+# Stands for what a pipe does not hold.
+_NOTHING = object()
 
 # Docs that `nlp.pipe` lets through at once. More help short texts little, and make arrays of long ones that outgrow the
 # caches: docs/benchmarks.md.
@@ -176,7 +171,7 @@ def student_config(
     for name in pipeline or []:
         if name not in teacher.pipe_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
-    components, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
+    components, initialize, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = copy_config(teacher.config["nlp"])
     nlp.update(pipeline=list(components), disabled=[], batch_size=BATCH_SIZE)
@@ -186,9 +181,7 @@ def student_config(
     config["components"] = components
     config["paths"]["vectors"] = vectors
     config["distillation"]["student_to_teacher"] = sources
-    for name, pipe in pipes_of(teacher):
-        if name in components and isinstance(pipe, TextCategorizer) and pipe.cfg.get("positive_label"):
-            config["initialize"]["components"][name] = {"positive_label": pipe.cfg["positive_label"]}
+    config["initialize"]["components"] = initialize
     # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
     config = load_model_from_config(config, auto_fill=True).config
     del config["corpora"]["train"]
@@ -215,32 +208,64 @@ def unmirrored_pipes(teacher: Language, config: Config) -> list[str]:
 
 def _mirror_pipes(
     teacher: Language, size: Size, names: list[str], has_vectors: bool
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Make a student's pipes, and name the teacher's pipe for each that has another name."""
-    mirrored: dict[str, dict[str, Any]] = {}
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]], dict[str, str]]:
+    """Design a student's pipes.
+
+    Returns:
+        The blocks of `[components]`, those of `[initialize.components]`, and the teacher's pipe for each pipe that has
+        another name.
+    """
+    components: dict[str, dict[str, Any]] = {}
+    initialize: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}
     for source, pipe in pipes_of(teacher):
         if source not in names:
             continue
-        name, settings = source, copy_config(teacher.config["components"][source])
+        name, mirrored = source, pipe
+        block: dict[str, Any] = copy_config(teacher.config["components"][source])
         counterpart = find_counterpart(pipe)
         if counterpart:
-            factory, ours = counterpart
-            name = source if factory in {*teacher.pipe_names, *mirrored} else factory
-            defaults = Language.get_factory_meta(factory).default_config or {}
-            settings = Config({"factory": factory, "model": copy_config(defaults["model"]), **ours})
+            # What is mirrored is the pipe of spaCy's that can learn what this one writes.
+            factory, block = counterpart
+            mirrored = Language().create_pipe(factory, config=block)
+            name = source if factory in {*teacher.pipe_names, *components} else factory
             if name != source:
                 sources[name] = source
-        if settings["factory"] in _MODELS:
-            settings["model"] = _MODELS[settings["factory"]](size, settings.pop("model"))
-        elif not _can_be_carried_over(pipe):
+        mirror = find_mirror(mirrored, size)
+        if mirror:
+            missing = [key for key in mirror.needed if key not in block]
+            if missing:
+                raise DistillationError("TD510", pipe=source, settings=", ".join(missing), factory=block["factory"])
+            components[name] = {**_settings_of(mirrored, mirror, block), "model": mirror.model}
+            if mirror.initialize:
+                initialize[name] = mirror.initialize
+        elif _can_be_carried_over(pipe):
+            components[name] = block
+    if not components:
+        raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
+    if any("model" in block for block in components.values()):
+        components = {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **components}
+    return components, initialize, sources
+
+
+def _settings_of(pipe: Any, mirror: Mirror, block: dict[str, Any]) -> dict[str, Any]:
+    """List what a student's pipe is made with, beside its model.
+
+    Args:
+        pipe: The pipe that is mirrored. What it holds itself, which may have been changed since it was made, counts
+            more than what the config says it was made with.
+        mirror: Its mirror.
+        block: The pipe's own block. Of another factory than spaCy's, only settings that the mirror's factory has, too.
+    """
+    settings: dict[str, Any] = {"factory": mirror.factory}
+    defaults = Language.get_factory_meta(mirror.factory).default_config or {}
+    for key, default in defaults.items():
+        if key == "model":
             continue
-        mirrored[name] = settings
-    if not any(settings["factory"] in _MODELS for settings in mirrored.values()):
-        if not mirrored:
-            raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
-        return mirrored, sources
-    return {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **mirrored}, sources
+        held = getattr(pipe, "cfg", {}).get(key, getattr(pipe, key, _NOTHING))
+        is_plain = isinstance(held, str | int | float | None) and key not in FUNCTIONS
+        settings[key] = held if is_plain else mirror.settings.get(key, block.get(key, default))
+    return settings
 
 
 def _can_be_carried_over(pipe: Any) -> bool:
@@ -267,64 +292,3 @@ def _encoder(size: Size, has_vectors: bool) -> dict[str, Any]:
             "maxout_pieces": size.pieces,
         },
     }
-
-
-def _listener(size: Size) -> dict[str, Any]:
-    return {"@architectures": "spacy.Tok2VecListener.v1", "width": size.width, "upstream": "tok2vec"}
-
-
-def _tagger(size: Size, teacher: dict[str, Any]) -> dict[str, Any]:
-    return {"@architectures": "spacy.Tagger.v2", "nO": None, "normalize": False, "tok2vec": _listener(size)}
-
-
-def _parser(size: Size, teacher: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "@architectures": "spacy.TransitionBasedParser.v2",
-        "state_type": teacher["state_type"],
-        "extra_state_tokens": False,
-        "hidden_width": size.hidden_width,
-        "maxout_pieces": 2,
-        "use_upper": True,
-        "nO": None,
-        "tok2vec": _listener(size),
-    }
-
-
-def _textcat(exclusive: bool) -> Any:
-    def model(size: Size, teacher: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "@architectures": "spacy.TextCatReduce.v1",
-            "exclusive_classes": exclusive,
-            "use_reduce_first": False,
-            "use_reduce_last": False,
-            "use_reduce_max": True,
-            "use_reduce_mean": True,
-            "nO": None,
-            "tok2vec": _listener(size),
-        }
-
-    return model
-
-
-def _spancat(size: Size, teacher: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "@architectures": "spacy.SpanCategorizer.v1",
-        "tok2vec": _listener(size),
-        "reducer": {"@layers": "spacy.mean_max_reducer.v1", "hidden_size": size.width},
-        "scorer": teacher["scorer"],
-    }
-
-
-# How a student's model is made, by spaCy factory, from the size and the teacher's own model block.
-_MODELS = {
-    "tagger": _tagger,
-    "morphologizer": _tagger,
-    "senter": _tagger,
-    "trainable_lemmatizer": _tagger,
-    "parser": _parser,
-    "ner": _parser,
-    "textcat": _textcat(exclusive=True),
-    "textcat_multilabel": _textcat(exclusive=False),
-    "spancat": _spancat,
-    "spancat_singlelabel": _spancat,
-}

@@ -25,15 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import pyarrow as pa
 import srsly
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from ..errors import DistillationError
-from ..files import Folder
+from ..errors import DistillationError, needed
 from ..pipes.profile import TeacherProfile
+from .folder import Folder
 from .records import LessonPlan, Record, Role, Targets
+
+with needed("distill"):
+    import pyarrow as pa
+    from filelock import FileLock, Timeout
 
 # Counts up when the files change their meaning.
 FORMAT_VERSION = 1

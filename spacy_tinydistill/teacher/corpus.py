@@ -8,7 +8,6 @@ from spacy.training import Example
 
 from ..corpus import Reader, copy_tokens, text_corpus
 from ..pipes.pipeline import load_teacher
-from .recorder import annotate
 
 
 def teacher_corpus(
@@ -31,6 +30,9 @@ def teacher_corpus(
         limit: Stop after so many texts; 0 reads all.
         column: Another name for the "text" of JSONL and CSV.
     """
+    # spaCy imports this module wherever it lists its readers, and a student's user has no more than a student needs.
+    from .recorder import annotate
+
     read_text = text_corpus(path, skip_bad_lines, max_length, limit, column)
     docs: list[Doc] = []
     annotated: list[bytes | None] = []

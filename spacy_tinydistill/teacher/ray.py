@@ -21,10 +21,10 @@ from thinc.api import set_gpu_allocator
 
 from ..components.base import Plan
 from ..errors import DistillationError
-from ..files import Folder
 from ..pipes.device import use_device
 from ..pipes.pipeline import load_teacher
 from ..pipes.profile import fingerprint
+from ..targets.folder import Folder
 from ..targets.records import Record
 from ..targets.store import PENDING, Shard, StoreWriter, cut_shards, describe_shard, read_shard, shard_name, to_arrow
 from ..user_code import import_user_code

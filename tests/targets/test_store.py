@@ -33,6 +33,7 @@ from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile, fingerprint, write_files
 from spacy_tinydistill.prepare import RecordedRun, Run
 from spacy_tinydistill.targets import store as store_module
+from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.records import LessonPlan, Record, Role
 from spacy_tinydistill.targets.store import (
     FORMAT_VERSION,
@@ -40,7 +41,6 @@ from spacy_tinydistill.targets.store import (
     LOCK,
     MANIFEST,
     PENDING,
-    Folder,
     Header,
     Store,
     StoreWriter,
