@@ -58,7 +58,8 @@ MESSAGES: dict[str, str] = {
     "TD109": "Only {found} different texts with tokens were found, and one has to be held out to score on. Give at "
     "least {expected}, or a dev corpus with --paths.dev.",
     "TD110": "{path} has no column {column!r}; its first line names {found}. Name the column that holds the text with "
-    "--corpora.distill.column (init distill-vectors: --column).",
+    "--corpora.distill.column (init distill-vectors: --column), or what stands between the columns with "
+    "--corpora.distill.delimiter.",
     "TD111": "The {corpus} corpus, in [paths] {corpus}, has no annotations: none of its {count} Docs has a tag, a "
     "head, an entity, a category or anything else. Expected gold annotations, as `spacy convert` writes them; text "
     "alone belongs in [paths] distill.",
@@ -72,6 +73,11 @@ MESSAGES: dict[str, str] = {
     "for a textcat_multilabel.",
     "TD116": "The masked language model {model!r} cannot be loaded: {reason} Expected a folder, or a name on the "
     "Hugging Face hub, for transformers.",
+    "TD130": "{path}, line {line}: the row has {found} fields, and the header has {expected}. Put quotes around a text "
+    "that holds the delimiter, which is {delimiter!r}; name another one with --corpora.distill.delimiter; or set "
+    "skip_bad_lines = true in the corpus's block to leave such rows out.",
+    "TD131": "{path}, line {line}: the quote that begins here {reason}. {cure}",
+    "TD132": "{path} has more than one column of the name {columns}. Give each column a name of its own.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package or a folder that "
     "`spacy.load` takes.",
