@@ -156,7 +156,8 @@ def _read_rows(path: Path, first: list[str], file: IO[str], form: CsvFormat, del
             raise _explain(path, lines, start, form, delimiter, error) from None
         if fields is None:
             return
-        if "".join(lines).strip():
+        # A line of two tabs is a row where a tab is the delimiter.
+        if len(fields) > 1 or "".join(lines).strip():
             yield Row(start + 1, fields)
 
 

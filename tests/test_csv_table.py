@@ -67,6 +67,10 @@ def test_empty_lines_are_no_rows(path: Path) -> None:
     assert read(path, "\n \nid,text\n\n1,one\n  \n2,two\n\n") == ["one", "two"]
 
 
+def test_a_line_of_delimiters_is_a_row(path: Path) -> None:
+    assert_refused(path, "id\ttext\n1\tone\n\t\t\n", "TD130", "line 3", "has 3 fields")
+
+
 # Quotes
 
 
