@@ -1,26 +1,33 @@
 """Readers: text, JSONL, DocBin to Docs, streaming."""
 
-import csv
 import gzip
 import json
 import zlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Corpus, Example
 from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 
+from .csv_table import CsvFormat, read_column
 from .errors import DistillationError
 
 Reader = Callable[[Language], Iterable[Example]]
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy", ".tsv", ".tsv.gz")
+
+ANY_FORMAT = CsvFormat()
+
+# What macOS puts into an archive beside the files that were meant.
+NOT_MEANT = "__MACOSX"
 
 
 def text_corpus(
@@ -31,14 +38,20 @@ def text_corpus(
     column: str = "text",
     texts_per_doc: int = 1,
     augmenter: Callable | None = None,
+    delimiter: str | None = None,
+    quotechar: str = '"',
+    quoting: str | int = "QUOTE_MINIMAL",
+    escapechar: str | None = None,
+    doublequote: bool = True,
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
 
     Args:
         path: Null for none; or a file or a folder of files: JSONL with a "text" in each line, CSV with a column "text",
-            plain text with one text a line, any of them gzipped; or DocBins, of which only the text is read.
-        skip_bad_lines: Leave out lines of JSONL or CSV that have no text, with their count as a warning, instead of
-            an error at the first one.
+            plain text with one text a line, any of them gzipped; or DocBins, of which only the text is read. Hidden
+            files in a folder are left out.
+        skip_bad_lines: Leave out lines of JSONL or CSV that have no text, and rows of CSV that have more or fewer
+            fields than the header, with their count as a warning, instead of an error at the first one.
         max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
         limit: Stop after so many texts; 0 reads all.
         column: Another name for the "text" of JSONL and CSV.
@@ -46,17 +59,25 @@ def text_corpus(
             each text is one sentence, a student that reads them alone never learns where a sentence ends.
         augmenter: What makes more texts of each, the same ones each time, such as
             `spacy-tinydistill.NeighbourAugmenter.v1`.
+        delimiter: What stands between two columns of CSV, as in Python's module `csv`, and so the others; "\\t" is a
+            tab. Null finds it in the first line: a comma, in .tsv a tab, unless the column is only there with one of
+            `;`, tab and `|`.
+        quotechar: What stands around a text that holds the delimiter, a quote or a line break.
+        quoting: "QUOTE_NONE" for a file in which quotes are characters like others.
+        escapechar: What stands before a quote that belongs to the text, such as a backslash.
+        doublequote: A quote that belongs to the text is written twice.
 
     Raises:
-        ValueError: texts_per_doc is less than 1. In a config this ends in TD004.
+        ValueError: texts_per_doc is less than 1, or `csv` does not know such a format. In a config this ends in TD004.
     """
+    form = CsvFormat(delimiter, quotechar, quoting, escapechar, doublequote)
     if texts_per_doc < 1:
         raise ValueError(f"texts_per_doc is {texts_per_doc}. Expected 1, which joins none, or more.")
 
     def read(nlp: Language) -> Iterator[Example]:
         if path is None:
             return
-        texts = read_texts(Path(path), skip_bad_lines=skip_bad_lines, column=column)
+        texts = read_texts(Path(path), skip_bad_lines=skip_bad_lines, column=column, form=form)
         for joined in minibatch(islice(texts, limit or None), texts_per_doc):
             for example in make_examples(nlp, " ".join(joined), max_length):
                 yield from augmenter(nlp, example) if augmenter else (example,)
@@ -98,13 +119,18 @@ def gold_corpus(
     return read
 
 
-def read_texts(path: Path, *, skip_bad_lines: bool = False, column: str = "text") -> Iterator[str]:
+def read_texts(
+    path: Path, *, skip_bad_lines: bool = False, column: str = "text", form: CsvFormat = ANY_FORMAT
+) -> Iterator[str]:
     """Read texts from a file or from every file of a folder, in the order of their names.
+
+    How many were empty, and how many equal to earlier ones, is said at the end.
 
     Args:
         path: See `text_corpus`.
         skip_bad_lines: See `text_corpus`.
         column: Likewise.
+        form: How CSV is written.
 
     Yields:
         Texts that hold more than white space.
@@ -112,16 +138,21 @@ def read_texts(path: Path, *, skip_bad_lines: bool = False, column: str = "text"
     Raises:
         DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind; TD105, a
             line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read;
-            TD110, a CSV file without the column.
+            TD110, TD130, TD131 and TD132, see `csv_table.read_column`.
     """
-    found = False
+    # Eight bytes a text, of which equal ones are counted at the end: a set would take ten times as much.
+    hashes = array("q")
+    empty = 0
     for file in list_files(path, SUFFIXES):
-        for text in _read_file(file, skip_bad_lines, column):
+        for text in _read_file(file, skip_bad_lines, column, form):
             if text.strip():
-                found = True
+                hashes.append(hash(text))
                 yield text
-    if not found:
+            else:
+                empty += 1
+    if not hashes:
         raise DistillationError("TD107", path=path)
+    _report_rows(path, empty, len(hashes), len(np.unique(np.frombuffer(hashes, dtype=np.int64))))
 
 
 def make_examples(nlp: Language, text: str, max_length: int) -> Iterator[Example]:
@@ -163,13 +194,19 @@ def replace_surrogates(text: str) -> str:
 def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """List a file itself, or those of a folder and of the folders in it whose names end in one of some ways.
 
+    Hidden files, and those in hidden folders, are left out: editors, notebooks and archives make them.
+
     Raises:
         DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind.
     """
     if not path.exists():
         raise DistillationError("TD102", path=path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.endswith(suffixes) and file.is_file())
+        found = sorted(file for file in path.rglob("*") if file.name.endswith(suffixes) and file.is_file())
+        files = [file for file in found if not _is_hidden(file.relative_to(path))]
+        if len(files) < len(found):
+            example = next(file for file in found if file not in files)
+            _warn_once(f"{path}: left out {len(found) - len(files)} hidden files, such as {example.relative_to(path)}")
         if not files:
             raise DistillationError("TD103", path=path, suffixes=", ".join(suffixes))
         return files
@@ -178,80 +215,87 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [path]
 
 
-def _read_file(path: Path, skip_bad_lines: bool, column: str) -> Iterator[str]:
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part == NOT_MEANT for part in path.parts)
+
+
+def _report_rows(path: Path, empty: int, left: int, different: int) -> None:
+    said = [f"{empty} are empty and left out"] if empty else []
+    if different < left:
+        said.append(f"{left - different} are equal to earlier ones and stay")
+    if said:
+        _warn_once(f"{path}: of {empty + left} texts {', '.join(said)}; {left} are left, {different} of them different")
+
+
+def _read_file(path: Path, skip_bad_lines: bool, column: str, form: CsvFormat) -> Iterator[str]:
     if path.suffix == ".spacy":
         yield from _read_doc_bin(path)
         return
     try:
         with _open(path) as file:
             if path.name.endswith((".jsonl", ".jsonl.gz")):
-                yield from _read_jsonl(path, file, skip_bad_lines, column)
-            elif path.name.endswith((".csv", ".csv.gz")):
-                yield from _read_csv(path, file, skip_bad_lines, column)
+                yield from _leave_out_bad(path, _read_jsonl(path, file, column), skip_bad_lines)
+            elif _is_csv(path):
+                yield from _leave_out_bad(path, read_column(path, file, column, form), skip_bad_lines)
             else:
                 yield from (line.rstrip("\r\n") for line in file)
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise DistillationError("TD108", path=path, reason=error) from error
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz"))
 
 
 def _open(path: Path) -> IO[str]:
     # A line break within a CSV field belongs to the text.
-    newline = "" if path.name.endswith((".csv", ".csv.gz")) else None
+    newline = "" if _is_csv(path) else None
     # "utf-8-sig" also reads files that begin with a byte order mark, as some editors write them.
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
     return path.open(encoding="utf-8-sig", newline=newline)
 
 
-def _read_jsonl(path: Path, file: IO[str], skip_bad_lines: bool, column: str) -> Iterator[str]:
-    skipped = 0
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield _read_line(path, number, line, column)
-        except DistillationError:
-            if not skip_bad_lines:
-                raise
-            skipped += 1
-    if skipped:
-        _warn_skipped(path, skipped)
-
-
-def _read_csv(path: Path, file: IO[str], skip_bad_lines: bool, column: str) -> Iterator[str]:
-    # A text may be longer than the 131,072 characters that the module allows a field by default.
-    csv.field_size_limit(2**31 - 1)
-    rows = csv.DictReader(file, strict=True)
-    if column not in (rows.fieldnames or ()):
-        raise DistillationError("TD110", path=path, column=column, found=", ".join(rows.fieldnames or ()) or "none")
+def _leave_out_bad(path: Path, rows: Iterator[str | DistillationError], skip_bad_lines: bool) -> Iterator[str]:
+    """Raise what is wrong with a row, or leave such rows out and say how many there are."""
     skipped = 0
     for row in rows:
-        text = row[column]
-        if text is not None:
-            yield text
+        if isinstance(row, str):
+            yield row
         elif skip_bad_lines:
             skipped += 1
         else:
-            raise DistillationError("TD106", path=path, line=rows.line_num, found="too few columns", column=column)
+            raise row
     if skipped:
-        _warn_skipped(path, skipped)
+        _warn_once(f"{path}: skipped {skipped} lines without a text")
 
 
 @cache
-def _warn_skipped(path: Path, count: int) -> None:
-    """Say it once, however often the file is read."""
-    logger.warning("%s: skipped %d lines without a text", path, count)
+def _warn_once(message: str) -> None:
+    """Say it once, however often a file is read."""
+    logger.warning("%s", message)
 
 
-def _read_line(path: Path, number: int, line: str, column: str) -> str:
+def _read_jsonl(path: Path, file: IO[str], column: str) -> Iterator[str | DistillationError]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            yield _read_line(path, number, line, column)
+
+
+def _read_line(path: Path, number: int, line: str, column: str) -> str | DistillationError:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DistillationError("TD105", path=path, line=number, reason=error) from None
-    text = record.get(column) if isinstance(record, dict) else None
-    if not isinstance(text, str):
-        raise DistillationError("TD106", path=path, line=number, found=line.strip()[:60], column=column)
-    return replace_surrogates(text)
+        return DistillationError("TD105", path=path, line=number, reason=error)
+    if not isinstance(record, dict):
+        found = f"it is no object but {line.strip()[:60]}"
+    elif column not in record:
+        found = f"its keys are {', '.join(record) or 'none'}"[:200]
+    elif not isinstance(record[column], str):
+        found = f"it is {json.dumps(record[column])[:60]}"
+    else:
+        return replace_surrogates(record[column])
+    return DistillationError("TD106", path=path, line=number, found=found, column=column)
 
 
 def _read_doc_bin(path: Path) -> Iterator[str]:

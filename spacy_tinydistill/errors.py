@@ -62,7 +62,8 @@ MESSAGES: dict[str, str] = {
     "TD109": "There are too few texts: {found} different texts with tokens, and one of them must be held out to score "
     "on. Give at least {expected} texts, or a dev corpus with --paths.dev.",
     "TD110": "{path} has no column {column!r}. Its columns are {found}. Name the column with the text with "
-    "--corpora.distill.column (init distill-vectors: --column).",
+    "--corpora.distill.column (init distill-vectors: --column), or the delimiter between the columns with "
+    "--corpora.distill.delimiter.",
     "TD111": "The {corpus} corpus ([paths] {corpus}) has no annotations: none of its {count} Docs has a tag, a head, "
     "an entity, a category or any other annotation. Expected gold annotations, as `spacy convert` writes them. Text "
     "without annotations belongs in [paths] distill.",
@@ -76,6 +77,11 @@ MESSAGES: dict[str, str] = {
     "known. For several categories per text use a textcat_multilabel.",
     "TD116": "The masked language model {model!r} cannot be loaded: {reason} Expected a folder or the name of a model "
     "on the Hugging Face Hub.",
+    "TD130": "{path}, line {line}: the row has {found} fields, but the header has {expected}. Put quotes around a text "
+    "that contains the delimiter, which is {delimiter!r}, or name another delimiter with --corpora.distill.delimiter. "
+    "To leave out such rows, set skip_bad_lines = true in the corpus's block.",
+    "TD131": "{path}, line {line}: the quote that begins here {reason}. {cure}",
+    "TD132": "{path} has more than one column named {columns}. Give each column a name of its own.",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package, or a folder "
     "that `spacy.load` can load.",

@@ -59,10 +59,20 @@ def write_csv_gz(path: Path, texts: list[str]) -> None:
         write_rows(file, texts)
 
 
-def write_rows(file: IO[str], texts: list[str]) -> None:
-    writer = csv.writer(file)
+def write_rows(file: IO[str], texts: list[str], delimiter: str = ",") -> None:
+    writer = csv.writer(file, delimiter=delimiter)
     writer.writerow(["id", "text"])
     writer.writerows(enumerate(texts))
+
+
+def write_tsv(path: Path, texts: list[str]) -> None:
+    with path.open("w", encoding="utf8", newline="") as file:
+        write_rows(file, texts, delimiter="\t")
+
+
+def write_tsv_gz(path: Path, texts: list[str]) -> None:
+    with gzip.open(path, "wt", encoding="utf8", newline="") as file:
+        write_rows(file, texts, delimiter="\t")
 
 
 def write_txt(path: Path, texts: list[str]) -> None:
@@ -82,6 +92,8 @@ WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     ".jsonl.gz": write_jsonl_gz,
     ".csv": write_csv,
     ".csv.gz": write_csv_gz,
+    ".tsv": write_tsv,
+    ".tsv.gz": write_tsv_gz,
     ".txt": write_txt,
     ".txt.gz": write_txt_gz,
     ".spacy": write_doc_bin,
@@ -129,6 +141,54 @@ def test_a_folder_is_read_whole_in_the_order_of_names(tmp_path: Path) -> None:
     write_doc_bin(tmp_path / "d.spacy", ["four"])
     (tmp_path / "README.md").write_text("not a text")
     assert read(tmp_path) == ["one", "two", "three", "four"]
+
+
+def test_hidden_files_of_a_folder_are_left_out_which_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_txt(tmp_path / "a.txt", ["one"])
+    hidden = [".ipynb_checkpoints/a-checkpoint.txt", "__MACOSX/a.txt", "._a.txt", ".a.txt", "b/.c/a.txt"]
+    for name in hidden:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_txt(tmp_path / name, ["hidden"])
+    assert read(tmp_path) == read(tmp_path) == ["one"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert str(tmp_path) in message
+    assert "left out 5 hidden files" in message
+    assert any(name in message for name in hidden)
+
+
+def test_a_hidden_file_or_folder_is_read_if_it_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ".cache"
+    folder.mkdir()
+    write_txt(folder / ".a.txt", ["one"])
+    write_txt(folder / "b.txt", ["two"])
+    assert read(folder / ".a.txt") == ["one"]
+    assert read(folder) == ["two"]
+
+
+def test_a_folder_of_hidden_files_has_none(tmp_path: Path) -> None:
+    write_txt(tmp_path / ".a.txt", ["one"])
+    assert_refused(tmp_path, "TD103")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_how_many_texts_are_empty_or_equal_is_said_once(
+    suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    WRITERS[suffix](tmp_path / f"a{suffix}", ["one", "", "two", "one", " ", "one", "\t"])
+    WRITERS[suffix](tmp_path / f"b{suffix}", ["two", "three"])
+    assert read(tmp_path) == read(tmp_path) == ["one", "two", "one", "one", "two", "three"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: of 9 texts 3 are empty and left out, 3 are equal to earlier ones and stay; 6 are left, 3 of them "
+        "different"
+    ]
+
+
+def test_nothing_is_said_of_texts_that_all_differ(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_jsonl(tmp_path / "a.jsonl", AWKWARD)
+    assert read(tmp_path) == AWKWARD
+    assert not caplog.records
 
 
 def test_a_folder_with_a_file_of_no_text_is_no_error_where_others_have_some(tmp_path: Path) -> None:
@@ -185,7 +245,7 @@ def test_a_folder_without_texts(tmp_path: Path) -> None:
     assert_refused(tmp_path, "TD103", *SUFFIXES)
 
 
-@pytest.mark.parametrize("name", ["texts.tsv", "texts", "texts.gz", "texts.json"])
+@pytest.mark.parametrize("name", ["texts.xlsx", "texts", "texts.gz", "texts.json"])
 def test_a_file_of_another_kind(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
     assert_refused(tmp_path / name, "TD104", *SUFFIXES)
@@ -217,6 +277,22 @@ def test_a_bad_line_is_named_by_its_number(line: str, code: str, suffix: str, tm
     assert len(str(error)) < 600
 
 
+@pytest.mark.parametrize(
+    ("line", "fact"),
+    [
+        ('{"text": null}', "it is null"),
+        ('{"text": 3.5}', "it is 3.5"),
+        ('{"text": ["one"]}', 'it is ["one"]'),
+        ('{"id": 1, "body": "one"}', "its keys are id, body"),
+        ("{}", "its keys are none"),
+        ('["one"]', 'it is no object but ["one"]'),
+    ],
+)
+def test_what_is_in_place_of_a_text_is_told(line: str, fact: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "one"}}\n{line}\n')
+    assert_refused(tmp_path / "a.jsonl", "TD106", "line 2", fact, "'text'")
+
+
 def test_bad_lines_are_skipped_and_counted_when_asked_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\nbad\n{"txt": ""}\n\n{"text": "two"}\n')
     (tmp_path / "b.jsonl").write_text('{"text": "three"}\n')
@@ -245,7 +321,7 @@ def test_a_csv_file_without_the_column(tmp_path: Path) -> None:
 
 def test_a_row_of_csv_that_is_too_short(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\n1,one\n2\n3,three\n")
-    assert_refused(tmp_path / "a.csv", "TD106", "line 3")
+    assert_refused(tmp_path / "a.csv", "TD130", "line 3", "1 field", "2")
     assert read(tmp_path, skip_bad_lines=True) == ["one", "three"]
 
 
@@ -349,7 +425,7 @@ def test_any_bytes_give_texts_or_a_numbered_error(
         texts = read(path, skip_bad_lines=skip_bad_lines)
     except DistillationError as error:
         # Any other exception ends the test.
-        return assert_message(error, path, ("TD105", "TD106", "TD107", "TD108", "TD110"))
+        return assert_message(error, path, ("TD105", "TD106", "TD107", "TD108", "TD110", "TD130", "TD131", "TD132"))
     assert texts
     for text in texts:
         assert text.strip()

@@ -381,9 +381,9 @@ def folder_without_texts(world: World) -> None:
     world.args = ["--paths.distill", str(world.folder / "empty")]
 
 
-@mistake("TD104", "texts.tsv", ".jsonl")
+@mistake("TD104", "texts.xlsx", ".jsonl")
 def texts_of_another_kind(world: World) -> None:
-    world.args = ["--paths.distill", str(write_texts(world.folder / "texts.tsv"))]
+    world.args = ["--paths.distill", str(write_texts(world.folder / "texts.xlsx"))]
 
 
 @mistake("TD104", "dev.txt", ".spacy")
@@ -403,10 +403,58 @@ def line_that_is_no_json_far_down(world: World) -> None:
     world.args = ["--paths.distill", str(world.folder / "texts.jsonl")]
 
 
-@mistake("TD106", "line 2", '{"txt": "two"}')
+@mistake("TD106", "line 2", "its keys are txt", "'text'")
 def line_that_has_no_text(world: World) -> None:
     (world.folder / "texts.jsonl").write_text('{"text": "one"}\n{"txt": "two"}\n')
     world.args = ["--paths.distill", str(world.folder / "texts.jsonl")]
+
+
+@mistake("TD106", "line 2", "is null", "'text'")
+def text_that_is_null(world: World) -> None:
+    (world.folder / "texts.jsonl").write_text('{"text": "one"}\n{"text": null}\n')
+    world.args = ["--paths.distill", str(world.folder / "texts.jsonl")]
+
+
+@mistake("TD130", "line 31", "has 3 fields", "header has 2", "','", "--corpora.distill.delimiter")
+def comma_without_quotes(world: World) -> None:
+    write_csv(world, *(f"{i},text {i}" if i != 29 else f"{i},text, and more" for i in range(60)))
+
+
+@mistake("TD131", "line 31", "never closed", "--corpora.distill.quoting QUOTE_NONE")
+def quote_that_is_not_closed(world: World) -> None:
+    write_csv(world, *(f"{i},text {i}" if i != 29 else f'{i},"text {i}' for i in range(60)))
+
+
+@mistake("TD131", "line 3", "--corpora.distill.escapechar '\\'")
+def quotes_with_a_backslash(world: World) -> None:
+    write_csv(world, "1,text", '2,"a \\"text\\", and more"')
+
+
+@mistake("TD131", "line 3", "quotes in this file are characters like others")
+def other_quotes_than_were_said(world: World) -> None:
+    write_csv(world, "1,text", '2,"a "text", and more"')
+    world.args += ["--corpora.distill.escapechar", "\\"]
+
+
+@mistake("TD132", "'text'")
+def two_columns_of_one_name(world: World) -> None:
+    write_csv(world, "1,2", header="text,text")
+
+
+@mistake("TD110", "id;text", "--corpora.distill.delimiter")
+def semicolons_where_commas_were_said(world: World) -> None:
+    write_csv(world, "1;2", header="id;text")
+    world.args += ["--corpora.distill.delimiter", ","]
+
+
+@mistake("TD004", "delimiter is '||'", "one character")
+def delimiter_of_two_characters(world: World) -> None:
+    world.args = ["--corpora.distill.delimiter", "||"]
+
+
+def write_csv(world: World, *rows: str, header: str = "id,text") -> None:
+    (world.folder / "texts.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf8")
+    world.args = ["--paths.distill", str(world.folder / "texts.csv")]
 
 
 @mistake("TD107", "texts.txt")

@@ -73,6 +73,11 @@ skip_bad_lines = false
 max_length = 500
 limit = 0
 column = "text"
+delimiter = null
+quotechar = "\\""
+quoting = "QUOTE_MINIMAL"
+escapechar = null
+doublequote = true
 texts_per_doc = 1
 
 [corpora.gold]

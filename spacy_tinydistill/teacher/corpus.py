@@ -17,6 +17,11 @@ def teacher_corpus(
     max_length: int = 500,
     limit: int = 0,
     column: str = "text",
+    delimiter: str | None = None,
+    quotechar: str = '"',
+    quoting: str | int = "QUOTE_MINIMAL",
+    escapechar: str | None = None,
+    doublequote: bool = True,
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TeacherCorpus.v1`: text that a teacher annotates, for plain `spacy train`.
 
@@ -29,11 +34,27 @@ def teacher_corpus(
         max_length: Longer texts are cut into pieces of at most so many tokens; 0 leaves them whole.
         limit: Stop after so many texts; 0 reads all.
         column: Another name for the "text" of JSONL and CSV.
+        delimiter: How CSV is written, as in `corpus.text_corpus`, and so the others.
+        quotechar: Likewise.
+        quoting: Likewise.
+        escapechar: Likewise.
+        doublequote: Likewise.
     """
     # spaCy imports this module wherever it lists its readers, and a student's user has no more than a student needs.
     from .recorder import annotate
 
-    read_text = text_corpus(path, skip_bad_lines, max_length, limit, column)
+    read_text = text_corpus(
+        path,
+        skip_bad_lines,
+        max_length,
+        limit,
+        column,
+        delimiter=delimiter,
+        quotechar=quotechar,
+        quoting=quoting,
+        escapechar=escapechar,
+        doublequote=doublequote,
+    )
     docs: list[Doc] = []
     annotated: list[bytes | None] = []
 
