@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import spacy
-from tiny_teacher import LANGUAGE, TEXTS, write_texts
+
+from helpers.tiny_teacher import LANGUAGE, TEXTS, write_texts
 
 SETUP = Path(__file__).parents[1] / "setup.cfg"
 

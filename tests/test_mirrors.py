@@ -18,8 +18,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import registry
 from thinc.api import Model, fix_random_seed
-from tiny_teacher import ENCODER, LANGUAGE, MODELS
 
+from helpers.tiny_teacher import ENCODER, LANGUAGE, MODELS
 from spacy_tinydistill.components import registry as rules
 from spacy_tinydistill.components.base import Mirror, Size, TeachingRule, teaching_rules
 from spacy_tinydistill.components.registry import choose_rule, find_rule
