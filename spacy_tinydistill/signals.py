@@ -1,4 +1,4 @@
-"""Stop between two updates when somebody asks to, so that nothing is lost."""
+"""Stop a run between two updates when a signal asks for it, so that nothing is lost."""
 
 import signal
 import threading
@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGTERM from other processes; Ctrl+Break, SIGBREAK, is what they can send.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *(getattr(signal, name) for name in ("SIGBREAK",) if hasattr(signal, name)))
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Take note of SIGINT (Ctrl+C) and SIGTERM instead of dying of them; at a second one, die.
+    """Note SIGINT (Ctrl+C) and SIGTERM instead of ending the process. A second signal ends it.
 
     Yields:
-        A function that says which signal came, if one did. Outside of the main thread, where Python handles none, it
-        always says None.
+        A function that returns the signal's number if one came, else None. Outside of the main thread, where Python
+        handles no signals, it always returns None.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -41,7 +42,7 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl+C does: with files closed and locks given back."""
+    """Let SIGTERM end a command as Ctrl+C does: with files closed and locks released."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -54,7 +55,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Have signals wait until a block is through, in which C calls back: there Python drops what a handler raises."""
+    """Delay signals to the end of a block with callbacks from C, in which Python ignores what a handler raises."""
     with stop_signals() as stopped:
         yield
     if number := stopped():
@@ -62,7 +63,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def leave(number: int) -> None:
-    """End as a signal asks to: Ctrl+C as Python always does, SIGTERM with exit code 143."""
+    """End the process as the signal asks: Ctrl+C as always in Python, SIGTERM with exit code 143."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DistillationError, needed
-from ..files import remove, told_if_not_written, write_whole
+from ..files import remove, replace_file, told_if_not_written, write_whole
 
 with needed("distill"):
     import pyarrow as pa
@@ -14,16 +14,16 @@ with needed("distill"):
 
 
 class Folder:
-    """A folder on this machine, or one behind a URL. Files are named as from within it."""
+    """A folder on this machine, or behind a URL. File names are relative to it."""
 
     def __init__(self, location: str | Path) -> None:
-        """Find the folder, which need not be there.
+        """Find the folder, which need not exist.
 
         Args:
             location: A path, or a URL such as "s3://bucket/targets".
 
         Raises:
-            DistillationError: TD507, nothing that is installed knows such a URL.
+            DistillationError: TD507, no installed package knows such a URL.
         """
         self.local: Path | None = None
         if "://" not in str(location):
@@ -35,11 +35,11 @@ class Folder:
                 raise DistillationError("TD507", path=location, reason=error) from error
             if isinstance(self._files, LocalFileSystem):
                 self.local = Path(self._root)
-        # The same for a process that is in another folder.
+        # Absolute, for processes that run in another folder.
         self.location = str(self.local or location)
 
     def names(self) -> list[str]:
-        """List what is in the folder; nothing, where there is none."""
+        """List the names in the folder; none if it does not exist."""
         if self.local:
             return sorted(item.name for item in self.local.iterdir()) if self.local.exists() else []
         if not self._files.isdir(self._root):
@@ -47,7 +47,7 @@ class Folder:
         return sorted(name.rstrip("/").rpartition("/")[2] for name in self._files.ls(self._root, detail=False))
 
     def is_file(self, name: str = "") -> bool:
-        """Whether there is a file of that name and no link, or the folder itself is one."""
+        """Whether there is a file of that name, not a link; without a name, whether the folder is a file."""
         if self.local:
             return (self.local / name).is_file() and not (self.local / name).is_symlink()
         return self._files.isfile(self._remote(name))
@@ -57,7 +57,7 @@ class Folder:
         return (self.local / name).read_bytes() if self.local else self._files.cat_file(self._remote(name))
 
     def map(self, name: str) -> Any:
-        """Open a file for Arrow: mapped into memory, or, from elsewhere, read into it."""
+        """Open a file for Arrow: mapped into memory, or read into it if it is behind a URL."""
         return pa.memory_map(str(self.local / name)) if self.local else pa.BufferReader(self.read(name))
 
     def hash(self, name: str) -> str:
@@ -66,10 +66,10 @@ class Folder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file so that it appears whole or not at all.
+        """Write a file completely or not at all.
 
         Raises:
-            DistillationError: TD509, it cannot be written, as on a full disk.
+            DistillationError: TD509, it cannot be written, for example because the disk is full.
         """
         with told_if_not_written(f"{self.location}/{name}"):
             if self.local:
@@ -79,14 +79,14 @@ class Folder:
                 self._files.pipe_file(self._remote(name), data)
 
     def move(self, source: str, name: str) -> None:
-        """Give a file another name, in place of what had it."""
+        """Rename a file, replacing any file of that name."""
         if self.local:
-            (self.local / source).replace(self.local / name)
+            replace_file(self.local / source, self.local / name)
         else:
             self._files.mv(self._remote(source), self._remote(name))
 
     def remove(self, name: str = "") -> None:
-        """Remove a folder, if it is there: this one or one in it."""
+        """Remove this folder or one in it, if it exists."""
         if self.local:
             remove(self.local / name)
         elif self._files.exists(self._remote(name)):
