@@ -1,4 +1,4 @@
-"""Augmenters: of one text many, in which words are replaced by others that could stand there.
+"""Augmenters: variants of a text, in which words are replaced by others that fit.
 
 This is algorithm 1 of TinyBERT (Jiao et al., arXiv 1909.10351, section 3.2): a word in one piece is replaced by what a
 masked language model proposes, others by their neighbours among word embeddings. The teacher labels what comes out.
@@ -31,17 +31,17 @@ MASKED_AT_ONCE = 8
 def neighbour_augmenter(
     teacher: str, probability: float = 0.4, variants: int = 20, candidates: int = 15, seed: int = 0
 ) -> Augmenter:
-    """Make the augmenter `spacy-tinydistill.NeighbourAugmenter.v1`: by words whose embeddings are nearest.
+    """Make the augmenter `spacy-tinydistill.NeighbourAugmenter.v1`: by those with the nearest embeddings.
 
-    What comes out has no annotations, and is the same each time for the same text. Names and other words in several
-    pieces have the mean of their pieces; stop words, numbers and punctuation stay.
+    Variants have no annotations, and are the same each time for the same text. A word of several pieces has the mean
+    of their embeddings. Stop words, numbers and punctuation are not replaced.
 
     Args:
-        teacher: A pipeline with a transformer of spacy-transformers, of which the word embeddings are taken.
-        probability: p_t, with which each word is replaced.
-        variants: N_a, how many texts to make of each, beside itself.
-        candidates: K, from how many words to draw.
-        seed: Of the random numbers.
+        teacher: A pipeline with a transformer of spacy-transformers, whose word embeddings are used.
+        probability: p_t, the probability that a word is replaced.
+        variants: N_a, the number of variants per text, beside the text itself.
+        candidates: K, the number of words to draw from.
+        seed: The seed of the random numbers.
     """
     load = cache(lambda: _neighbours_in(teacher, candidates))
 
@@ -54,17 +54,17 @@ def neighbour_augmenter(
 def masked_word_augmenter(
     model: str, probability: float = 0.4, variants: int = 20, candidates: int = 15, seed: int = 0
 ) -> Augmenter:
-    """Make the augmenter `spacy-tinydistill.MaskedWordAugmenter.v1`: by what a masked language model proposes.
+    """Make the augmenter `spacy-tinydistill.MaskedWordAugmenter.v1`: by those that a masked language model proposes.
 
-    Words in several pieces are replaced by their neighbours among the model's word embeddings. For the rest see
+    Words of several pieces are replaced by their neighbours among the model's word embeddings. Otherwise it is like
     `neighbour_augmenter`.
 
     Args:
-        model: A folder, or a name on the Hugging Face hub, of a model with its masked-LM head.
-        probability: p_t, with which each word is replaced.
-        variants: N_a, how many texts to make of each, beside itself.
-        candidates: K, from how many words to draw.
-        seed: Of the random numbers.
+        model: A masked language model: a folder, or a name on the Hugging Face Hub.
+        probability: p_t, the probability that a word is replaced.
+        variants: N_a, the number of variants per text, beside the text itself.
+        candidates: K, the number of words to draw from.
+        seed: The seed of the random numbers.
     """
     load = cache(lambda: _MaskedWords(model, candidates))
 

@@ -1,4 +1,4 @@
-"""Save a run's whole state, so that a killed run goes on as if nothing had happened; no pickle."""
+"""Save the whole state of a run, so that a killed run can continue as if nothing had happened. No pickle."""
 
 import random
 import sys
@@ -21,21 +21,21 @@ from .pipes.pipeline import pipes_of
 
 FILE_NAME = "checkpoint.msgpack"
 
-# Counts up when the file's content changes its meaning.
+# Increased when the meaning of the file's content changes.
 FORMAT_VERSION = 1
 
 
 def save_checkpoint(
     path: Path, student: Language, lessons: Mapping[str, Lesson], optimizer: Optimizer, progress: dict[str, Any]
 ) -> None:
-    """Write weights, optimizer, random state and progress to a file, whole or not at all.
+    """Write weights, optimizer, random state and progress to a file, completely or not at all.
 
     Args:
         path: The file.
-        student: Its weights are saved as they are, not averaged.
-        lessons: So are those of lessons that have some.
-        optimizer: Its momenta, averages and counts are saved; its schedules are stepped again on loading.
-        progress: Plain values that the loop wants back.
+        student: Its weights are saved without averaging.
+        lessons: The weights of lessons that have some are saved too.
+        optimizer: Its momenta, averages and counts are saved. Its schedules are stepped again on loading.
+        progress: Plain values that the loop needs again.
     """
     weights, moments = {}, {}
     for parameter in _parameters(student, lessons):
@@ -61,21 +61,21 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, student: Language, lessons: Mapping[str, Lesson], optimizer: Optimizer
 ) -> dict[str, Any]:
-    """Put a saved state back into a student, its lessons and an optimizer that were made from the same config.
+    """Load a saved state into a student, its lessons and an optimizer made from the same config.
 
-    The random state is not set: the loop first makes the epoch's batches again. `state["random"]` holds it.
+    The random state is not set, because the loop first repeats the batches of the epoch. It is in `state["random"]`.
 
     Args:
         path: The file.
         student: Initialized; its weights are replaced.
-        lessons: Likewise.
-        optimizer: New; its schedules are stepped as often as the run had.
+        lessons: Their weights are replaced too.
+        optimizer: A new one; its schedules are stepped as often as in the run.
 
     Returns:
         The state, with "progress" and "random".
 
     Raises:
-        DistillationError: TD302, there is no checkpoint; TD303, it is of another student or another version.
+        DistillationError: TD302, there is no checkpoint; TD303, it is of another student or version.
     """
     state = read_checkpoint(path, student, lessons)
     for parameter in _parameters(student, lessons):
@@ -93,7 +93,7 @@ def load_checkpoint(
 
 
 def read_checkpoint(path: Path, student: Language, lessons: Mapping[str, Lesson]) -> dict[str, Any]:
-    """Read a saved state and see that it is of this student; nothing is changed.
+    """Read a saved state and check that it belongs to this student, without changing anything.
 
     Raises:
         DistillationError: See `load_checkpoint`.
@@ -115,7 +115,7 @@ def read_checkpoint(path: Path, student: Language, lessons: Mapping[str, Lesson]
 
 
 def get_random_state() -> dict[str, Any]:
-    """Read the state of Python's and NumPy's random numbers, and of PyTorch's where it is in use: values and arrays."""
+    """Read the random state of Python, NumPy and, if it is imported, PyTorch, as plain values and arrays."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = numpy.random.get_state(legacy=True)
     state = {
@@ -128,7 +128,7 @@ def get_random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Undo `get_random_state`."""
+    """Set the random state that `get_random_state` read."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
@@ -140,10 +140,10 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class _Parameter:
-    """Weights of Thinc's or of PyTorch's, which Thinc's optimizer updates alike."""
+    """Weights of a Thinc layer or a PyTorch module; Thinc's optimizer updates both."""
 
-    key: str  # Found again by another process, unlike the ids of Thinc's nodes
-    identity: tuple[int, str]  # By which the optimizer knows it
+    key: str  # The same in another process, unlike the ids of Thinc's layers
+    identity: tuple[int, str]  # The optimizer's key
     ops: Ops
     get: Callable[[], Any]
     set: Callable[[Any], object]
@@ -152,7 +152,7 @@ class _Parameter:
         return None if array is None else self.ops.to_numpy(array)
 
     def to_device(self, array: Any) -> Any:
-        # A copy, since what was read from a file's bytes is read-only.
+        # A copy, because arrays read from bytes are read-only.
         return self.ops.asarray_f(array.copy())
 
 

@@ -1,4 +1,4 @@
-"""What a run notes at each evaluation, one line of JSON each, for its learning curve."""
+"""The log of a run's evaluations, a line of JSON each: its learning curve."""
 
 import json
 import math
@@ -9,47 +9,48 @@ from .files import write_whole
 
 CURVE_NAME = "scores.jsonl"
 
-# No number in a curve is larger; one that is was not written by a run.
+# Larger numbers were not written by a run.
 MOST = 1e18
 
 
 def cut_back(path: Path, step: int) -> None:
-    """Leave of an earlier run's lines those that a run which goes on after a step will not write again.
+    """Remove the lines that a resumed run will write again.
 
     Args:
-        path: The file; made where there is none.
-        step: The last step that was made; -1 in a new run.
+        path: The file; created if it does not exist.
+        step: The last step before resuming; -1 in a new run.
     """
     lines = [point for point in read_curve(path) if point["step"] <= step]
     write_whole(path, "".join(map(_to_line, lines)).encode())
 
 
 def add_point(path: Path, info: dict[str, Any]) -> None:
-    """Note an evaluation.
+    """Add an evaluation.
 
     Args:
         path: The file.
-        info: As the loop tells its logger.
+        info: As the loop passes it to its logger.
     """
     point = {
         **{key: info[key] for key in ("step", "epoch", "words", "seconds")},
         "score": info["score"],
         "losses": _only_numbers(info["losses"]),
-        # Without those by label, which are many, and spaCy's words/s, which is another each time.
+        # Without scores by label, which are many, and spaCy's words/s, which differs each time.
         "scores": {name: score for name, score in _only_numbers(info["other_scores"]).items() if name != "speed"},
     }
-    with path.open("a", encoding="utf8") as file:
+    with path.open("a", encoding="utf8", newline="\n") as file:
         file.write(_to_line(point))
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:
-    """Read the lines that were written whole.
+    """Read the complete lines.
 
     Args:
-        path: The file; what is none of ours is passed over, and so is a file that is not there.
+        path: The file. Other lines are ignored. A file that does not exist has none.
 
     Returns:
-        By step: `step`, `epoch`, `words`, `seconds`, `score`, and `losses` and `scores` by name.
+        For each evaluation `step`, `epoch`, `words`, `seconds`, `score`, and `losses` and `scores` by name, in the
+        order of the steps.
     """
     try:
         lines = path.read_text(encoding="utf8", errors="replace").splitlines()
@@ -90,5 +91,5 @@ def _only_numbers(values: dict[str, Any]) -> dict[str, float]:
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    # A file may hold an integer that is too large for a float.
+    # JSON can have an integer that is too large for a float.
     return abs(value) <= MOST and math.isfinite(value)

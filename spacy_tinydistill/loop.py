@@ -1,4 +1,4 @@
-"""The distillation loop: batches in, checkpoints out; the sibling of spaCy's `training/loop.py`."""
+"""The distillation loop, which is like spaCy's `training/loop.py`: batches in, checkpoints out."""
 
 import math
 import random
@@ -37,19 +37,19 @@ DIR_MODEL_LAST = "model-last"
 
 @dataclass
 class Taught:
-    """One text of the corpus and what is known about it."""
+    """One text of the corpus, with its targets and gold annotations."""
 
     example: Example  # The student's Doc, and gold annotations where there are some
     targets: Targets  # What the teacher says about the Doc, by student pipe; none of which it says nothing
     has_gold: bool
 
     def __len__(self) -> int:
-        """The number of tokens, by which spaCy's batchers ask how long an Example is."""
+        """The number of tokens, which spaCy's batchers read."""
         return len(self.example)
 
     @property
     def predicted(self) -> Any:
-        """The student's Doc, under the name by which spaCy's batchers ask an Example for it."""
+        """The student's Doc. spaCy's batchers read this attribute of an Example."""
         return self.example.predicted
 
 
@@ -72,18 +72,18 @@ def distill(
     stdout: IO = sys.stdout,
     stderr: IO = sys.stderr,
 ) -> float:
-    """Teach a student and write `model-best`, `model-last`, and what each evaluation found.
+    """Teach a student and write `model-best`, `model-last` and the log of evaluations.
 
     Args:
-        student: An initialized pipeline; it ends with the last weights, averaged where the optimizer averages.
-        lessons: For each pipe to teach, the rule at work.
-        corpus: What to learn from.
-        evaluate: Scores the student: the weighted score that decides on the best, and all scores.
+        student: An initialized pipeline. It ends with the last weights, averaged if the optimizer averages.
+        lessons: The lesson of each pipe to teach.
+        corpus: The texts to learn from.
+        evaluate: Scores the student. Returns the weighted score that decides on the best student, and all scores.
         settings: The `[distillation]` block.
         training: The `[training]` block, resolved.
-        strings: What the saved student's vocabulary is to hold; see `save_student`.
-        output_path: The folder to write to; it exists.
-        resume: Go on from the folder's checkpoint.
+        strings: The strings of the saved student's vocabulary; see `save_student`.
+        output_path: An existing folder to write to.
+        resume: Continue from the checkpoint in that folder.
         stdout: Where the logger writes its table.
         stderr: Where the logger draws its progress bar.
 
@@ -91,9 +91,9 @@ def distill(
         The best weighted score.
 
     Raises:
-        DistillationError: TD301, a loss is not a number; TD302 or TD303, there is nothing to resume from; TD305,
-            there is not enough memory for one text; TD509, the disk is full.
-        KeyboardInterrupt, SystemExit: Somebody asked to stop; what was learned is in the checkpoint.
+        DistillationError: TD301, a loss is not a finite number; TD302 or TD303, there is nothing to resume from;
+            TD305, there is not enough memory for one text; TD509, the disk is full.
+        KeyboardInterrupt, SystemExit: A signal asked to stop. What was learned is in the checkpoint.
     """
     msg = Printer(no_print=True)
     optimizer = settings.optimizer
@@ -143,7 +143,7 @@ def distill(
 
 @dataclass
 class Progress:
-    """Where a run is."""
+    """The state of a run."""
 
     step: int = -1  # The last update that was made
     epoch: int = 0
@@ -168,7 +168,7 @@ def distill_while_improving(
     training: dict[str, Any],
     progress: Progress,
 ) -> Iterator[tuple[list[Taught], dict[str, Any], bool | None]]:
-    """Teach until the score stops improving or the updates are made.
+    """Teach until the score stops improving or all updates are made.
 
     Args:
         student: See `distill`.
@@ -177,10 +177,10 @@ def distill_while_improving(
         evaluate: Likewise.
         settings: Likewise.
         training: Likewise.
-        progress: Kept up to date. Where it is not a new one, the batches that it has seen are passed over.
+        progress: Updated after each step. The batches of a resumed run that were seen before are skipped.
 
     Yields:
-        After each update `(batch, info, is_best)`, as spaCy's `train_while_improving` does: `is_best` is None where the
+        After each update `(batch, info, is_best)`, like spaCy's `train_while_improving`. `is_best` is None if the
         student was not evaluated.
     """
     optimizer = settings.optimizer
@@ -252,13 +252,13 @@ def distill_while_improving(
 def create_batches(
     corpus: Corpus, settings: DistillationConfig, seed: int | None
 ) -> Iterator[tuple[int, list[Taught]]]:
-    """Make the batches of one epoch after another, the same ones each time for the same seed.
+    """Make the batches of one epoch after another. The same seed gives the same batches.
 
     Args:
-        corpus: Called for each epoch; not to be shuffled where `max_epochs` is -1.
+        corpus: Called for each epoch. It is not shuffled if `max_epochs` is -1.
         settings: The `[distillation]` block.
-        seed: The shuffling has random numbers of its own, so that a resumed run finds its place without repeating
-            the updates in between.
+        seed: The seed of the shuffling, which has its own random numbers. So a resumed run finds its place without
+            repeating updates.
     """
     numbers = random.Random(seed or 0)
     epoch = 0

@@ -1,13 +1,13 @@
-"""Distillation losses: pure functions, arrays in, gradient and loss out.
+"""Distillation losses: pure functions of arrays that return the gradient and the loss.
 
-Every function takes NumPy or CuPy arrays and works on the device that they are on. Losses and gradients are sums
-over the rows, not means: spaCy's own pipes do the same, so that a shared encoder weighs each pipe as it would in
-`spacy train`. A row is a token, a piece, a state or a text. *Within* a row the losses of vectors and of attention are
-means, as in the paper that they are from, so that they weigh the same for a wide teacher and for a narrow one.
+The functions take NumPy or CuPy arrays and work on their device. Losses and gradients are sums over the rows, not
+means, as in spaCy's own pipes, so a shared encoder weighs each pipe as in `spacy train`. A row is a token, a piece, a
+state or a text. *Within* a row the losses of vectors and attention are means, as in their paper, so they weigh the same
+for wide and narrow teachers.
 
-Gradients of the soft-label losses are with respect to the *logits* (the scores before the softmax or sigmoid), those
-of the other losses with respect to what is compared. The equations' numbers are those of Jiao et al., "TinyBERT"
-(arXiv 1909.10351).
+Gradients of the soft-label losses are with respect to the *logits* (the scores before the softmax or sigmoid). Those of
+the other losses are with respect to the student's array. Equation numbers are those of Jiao et al., "TinyBERT" (arXiv
+1909.10351).
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from thinc.types import Floats2d, Floats4d
 
 from .errors import DistillationError
 
-# Keeps logarithms and quotients finite; about the smallest probability that half precision can hold.
+# Keeps logarithms and quotients finite. About the smallest probability in half precision.
 EPSILON = 1e-7
 
 
 def soft_cross_entropy(student: Floats2d, teacher: Floats2d, *, temperature: float = 1.0) -> tuple[Floats2d, float]:
-    """Distance between two distributions over exclusive labels, both softened by a temperature.
+    """Compare two distributions over exclusive labels, both softened by a temperature.
 
     With p the teacher's and q the student's probabilities, and p_T = p^(1/T) / sum(p^(1/T)), the loss is
     T^2 * sum p_T * log(p_T / q_T): the cross-entropy of Hinton et al., "Distilling the Knowledge in a Neural
     Network" (arXiv 1503.02531, section 2), less the teacher's own entropy, so that a perfect student has loss 0.
-    T^2 keeps the gradient's size independent of the temperature. It is eq. 10, L_pred = CE(z^T / t, z^S / t), as well.
+    T^2 keeps the size of the gradient independent of the temperature. It is also eq. 10, L_pred = CE(z^T / t, z^S / t).
 
     Args:
         student: Probabilities, shape (rows, labels), each row summing to 1.
         teacher: Probabilities, shape (rows, labels), each row summing to 1.
-        temperature: T, above 0. 1 leaves the distributions as they are, more looks further down the ranks.
+        temperature: T, above 0. 1 leaves the distributions unchanged. Higher values give improbable labels more weight.
 
     Returns:
         The gradient of the loss with respect to the student's logits, T * (q_T - p_T), shape (rows, labels), and
@@ -48,7 +48,7 @@ def soft_cross_entropy(student: Floats2d, teacher: Floats2d, *, temperature: flo
 def soft_binary_cross_entropy(
     student: Floats2d, teacher: Floats2d, *, temperature: float = 1.0
 ) -> tuple[Floats2d, float]:
-    """Distance between independent yes/no probabilities (labels that do not exclude each other), softened.
+    """Compare independent yes/no probabilities (labels that do not exclude each other), softened by a temperature.
 
     The two-label case of `soft_cross_entropy`, once per label: with p_T = sigmoid(logit(p) / T), the loss is
     T^2 * sum [p_T log(p_T / q_T) + (1 - p_T) log((1 - p_T) / (1 - q_T))].
@@ -70,13 +70,13 @@ def soft_binary_cross_entropy(
 
 
 def mean_squared_error(student: Floats2d, teacher: Floats2d) -> tuple[Floats2d, float]:
-    """Distance between vectors: hidden states (eq. 8) or embeddings (eq. 9).
+    """Compare vectors: hidden states (eq. 8) or embeddings (eq. 9).
 
-    L_hidn = MSE(H^S W_h, H^T) and L_embd = MSE(E^S W_e, E^T), where the learned W_h and W_e bring the student's vectors
-    to the teacher's width: here, sum over rows of |s - t|^2 / width.
+    L_hidn = MSE(H^S W_h, H^T) and L_embd = MSE(E^S W_e, E^T), where the learned W_h and W_e project the student's
+    vectors to the teacher's width. Here: the sum over rows of |s - t|^2 / width.
 
     Args:
-        student: What the student has after the projection, H^S W_h or E^S W_e, shape (rows, width).
+        student: The student's projected vectors, H^S W_h or E^S W_e, shape (rows, width).
         teacher: H^T or E^T, shape (rows, width).
 
     Returns:
@@ -89,20 +89,20 @@ def mean_squared_error(student: Floats2d, teacher: Floats2d) -> tuple[Floats2d, 
 
 
 def unexplained_variance(student: Floats2d, explained: Floats2d) -> tuple[Floats2d, Floats2d, float]:
-    """Distance of a student's vectors from what is made of its teacher's, in units of their own variance.
+    """Compare a student's vectors with its teacher's projected ones, in units of the student's variance.
 
-    With s the student's vectors, n of them, m their mean and t W_down the teacher's, projected down to the student's
-    width: here, n * sum |s - t W_down|^2 / sum |s - m|^2. Divided by n, that is the share of the student's variance
-    which the teacher's vectors do not explain. Were it a mean squared error, whose two sides are both learned, smaller
-    vectors on both would lower it, down to none. This one stays as it is when both are scaled, or moved, alike.
+    With s the student's n vectors, m their mean, and t W_down the teacher's vectors projected to the student's width:
+    n * sum |s - t W_down|^2 / sum |s - m|^2. Divided by n, this is the share of the student's variance that the
+    teacher's vectors do not explain. Both sides are learned, so a mean squared error could be lowered by making both
+    smaller. This loss does not change if both are scaled or moved alike.
 
     Args:
         student: H^S, shape (rows, student's width).
         explained: H^T W_down, same shape.
 
     Returns:
-        The gradients with respect to `student` and to `explained`, same shapes, and the loss. Where all the student's
-        vectors are the same, there is no variance to explain: zeros.
+        The gradients with respect to `student` and to `explained`, same shapes, and the loss. All zero if all of the
+        student's vectors are the same.
     """
     xp = get_array_module(student)
     difference = student - explained
@@ -116,18 +116,18 @@ def unexplained_variance(student: Floats2d, explained: Floats2d) -> tuple[Floats
 
 
 def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]) -> tuple[Floats4d, float]:
-    """Distance between attention matrices before the softmax (eq. 7).
+    """Compare attention scores before the softmax (eq. 7).
 
-    L_attn = 1/h * sum over the h heads of MSE(A_i^S, A_i^T), with A_i of shape (l, l) for a sequence of l pieces: here,
-    sum over the pieces that attend of the mean, over heads and the l pieces attended to, of (A^S - A^T)^2. That is l
-    times L_attn for each sequence, so that a piece weighs the same in a short one and in a long one.
+    L_attn = 1/h * sum over the h heads of MSE(A_i^S, A_i^T), with A_i of shape (l, l) for a sequence of l pieces. Here:
+    the sum over the attending pieces of the mean of (A^S - A^T)^2 over heads and the l attended pieces. This is l times
+    L_attn for each sequence, so a piece weighs the same in short and long sequences.
 
     Args:
         student: Scores before the softmax, shape (sequences, heads, pieces, pieces).
-        teacher: Likewise. Where a score is minus infinity, as for the pieces that come after in GPT-2, a piece is not
-            attended to: there the student learns nothing, and l does not count it.
-        lengths: How many pieces of each sequence are no padding, at its start. What stands in the padding, as often
-            minus infinity, does not matter.
+        teacher: The teacher's scores, same shape. A score of minus infinity, as for later pieces in GPT-2, means that a
+            piece is not attended to: such pairs are left out, and l does not count them.
+        lengths: The number of pieces in each sequence, without the padding at its end. The scores of the padding do not
+            matter.
 
     Returns:
         The gradient with respect to `student`, 2 (A^S - A^T) / (h l), 0 in the padding, same shape; and the loss summed
@@ -137,18 +137,18 @@ def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]
     n_heads, n_pieces = student.shape[1:3]
     is_piece = xp.arange(n_pieces)[None, :] < xp.asarray(lengths)[:, None]
     is_pair = (is_piece[:, :, None] & is_piece[:, None, :])[:, None] & (teacher != -xp.inf)
-    # Not multiplied by the mask: nothing times infinity is no number.
+    # Not multiplied by the mask: 0 times infinity is NaN.
     difference = xp.where(is_pair, student, 0) - xp.where(is_pair, teacher, 0)
     weighted = difference / (n_heads * xp.maximum(_count(is_pair), 1)).astype(student.dtype)
     return 2 * weighted, float((weighted * difference).sum())
 
 
 def centre_attention(scores: Any, is_pair: Any) -> Any:
-    """Take off the mean of each row, which changes nothing in the softmax.
+    """Subtract the mean of each row, which does not change the softmax.
 
     Args:
         scores: Before the softmax, shape (..., pieces, pieces).
-        is_pair: Which of them are attended to, same shape; what the others are does not matter.
+        is_pair: Which of them are attended to, same shape. The others do not matter.
     """
     xp = get_array_module(scores)
     sums = xp.where(is_pair, scores, 0).sum(axis=-1, keepdims=True)
@@ -156,7 +156,7 @@ def centre_attention(scores: Any, is_pair: Any) -> Any:
 
 
 def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> list[int]:
-    """Find the teacher's layer g(m) from which each of the student's layers m learns (section 3.1).
+    """Find the teacher's layer g(m) that each of the student's layers m learns from (section 3.1).
 
     Args:
         mapping: "uniform" for g(m) = m * N / M, rounded down, which ends with the teacher's last layer; "last" for the
@@ -165,10 +165,10 @@ def map_layers(mapping: str | Sequence[int], n_student: int, n_teacher: int) -> 
         n_teacher: N, the teacher's layers.
 
     Returns:
-        g(1), ..., g(M), each from 1 to N. Embeddings, layer 0 of both, go with each other and are not named.
+        g(1), ..., g(M), each from 1 to N. Embeddings, layer 0, are always compared with embeddings.
 
     Raises:
-        DistillationError: TD213, there is no such mapping, or it does not fit the layers.
+        DistillationError: TD213, the mapping is unknown or does not fit the layers.
     """
     numbers = range(1, n_student + 1)
     if mapping == "uniform":

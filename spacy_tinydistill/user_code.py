@@ -1,4 +1,4 @@
-"""Import a file of somebody's own registered functions."""
+"""Import a user's file with registered functions."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from .errors import DistillationError
 
 
 def import_user_code(path: Path) -> None:
-    """Import a Python file, so that what it registers is known.
+    """Import a Python file, so that its registered functions can be used.
 
     Raises:
-        DistillationError: TD412, it is not there, is no Python file, or fails.
+        DistillationError: TD412, it does not exist, is not a Python file, or raises an error.
     """
     if path.suffix != ".py" or not path.is_file():
         raise DistillationError("TD412", path=path, reason="there is no Python file of that name")
     try:
         import_file("python_code", path)
-    except Exception as error:  # Whatever somebody else's code raises
+    except Exception as error:  # User code can raise anything
         raise DistillationError("TD412", path=path, reason=f"{type(error).__name__}: {error}") from error

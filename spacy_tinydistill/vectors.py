@@ -1,12 +1,12 @@
-"""Static word vectors distilled from a teacher: what its encoder knows about each word, as one row of a table.
+"""Static word vectors distilled from a teacher's encoder.
 
-The frequent words are run through the teacher's encoder, each alone, a word's pieces are averaged, and principal
-components bring the vectors down to a width that a tiny student can carry. Bommasani et al. (2020), "Interpreting
+Each frequent word is run through the teacher's encoder by itself, its pieces are averaged, and the vectors are
+reduced by principal components. Bommasani et al. (2020), "Interpreting
 Pretrained Contextualized Representations via Reductions to Static Embeddings",
 https://aclanthology.org/2020.acl-main.431/, compare ways to do this; https://github.com/MinishLab/model2vec does
-it for sentence encoders. A word alone is their "decontextualized" way: one short forward pass a word, and a
-fine-tuned encoder then says how the word counts in its task. Their "aggregated" way has the mean over a word's
-contexts; here the word alone counts as one context more, so that rare words and those never met have vectors, too.
+it for sentence encoders. A word by itself is their "decontextualized" way: one short forward pass per word. Their
+"aggregated" way averages over a word's contexts; here the word by itself counts as one more context, so rare words
+have vectors too.
 """
 
 from collections import Counter, defaultdict
@@ -49,30 +49,27 @@ def distill_vectors(
     prune: int = -1,
     contexts: int = 0,
 ) -> Language:
-    """Make a blank pipeline whose vocabulary has a vector, distilled from the teacher, for each frequent word.
+    """Make a blank pipeline with a vector for each frequent word, distilled from a teacher.
 
-    Save it with `to_disk`, name the folder as `[initialize] vectors`, and every layer of the student that reads
-    static vectors (`spacy.MultiHashEmbed.v2` with `include_static_vectors = true`) has them.
+    Save it with `to_disk` and name the folder in `[initialize] vectors`. The student's layers that read static
+    vectors then have them (`spacy.MultiHashEmbed.v2` with `include_static_vectors = true`).
 
     Args:
         teacher: A pipeline with a transformer of spacy-transformers or spacy-curated-transformers, or a tok2vec.
-        texts: What the words are counted in. A transformer's own vocabulary follows where they have too few.
-        width: How many dimensions to keep; at most as many as the teacher's encoder has. The table takes
-            4 * width bytes a row.
-        limit: The most words to keep, by frequency.
-        min_count: A word that the texts have less often is none of theirs. A student that learns on these texts meets
-            words without a vector there, as it will elsewhere; where each had one, it would not know what to make of
-            the others.
-        prune: Of these, so many have a row of their own, and the others share the row of the most similar among them,
-            as by spaCy's `init vectors --prune`; with -1 each has its own. A word takes about 15 bytes for each
-            spelling beside its row.
-        contexts: Read so many words of the texts, from their beginning, for the contexts to average over; with 0 each
-            word is read alone.
+        texts: The texts to take words from. A transformer's own vocabulary is added if they have too few.
+        width: The number of dimensions, at most that of the teacher's encoder. The table takes 4 * width bytes per
+            row.
+        limit: Maximum number of words. The most frequent are kept.
+        min_count: Words that occur less often get no vector. So a student meets words without a vector while it
+            learns, and knows what to do with them later.
+        prune: Maximum number of rows. Other words share the row of the most similar word, as with spaCy's `init
+            vectors --prune`. -1 for one row per word. A word takes about 15 bytes per spelling beside its row.
+        contexts: The number of words at the beginning of the texts to average contexts over. 0 to embed each word by
+            itself.
 
     Returns:
-        A blank pipeline of the teacher's language. Its vectors are float32 of shape (rows, width); one row serves
-        a word in every spelling. Each dimension has mean 0; over all rows and dimensions their standard deviation
-        is 1.
+        A blank pipeline of the teacher's language. Its vectors are float32 of shape (rows, width). All spellings of a
+        word share a row. Each dimension has mean 0, and the standard deviation of the whole table is 1.
 
     Raises:
         DistillationError: TD520 (the teacher has no encoder), TD521 (no words), TD522 (width out of range),
@@ -116,10 +113,10 @@ def encoder_name(teacher: Language) -> str:
 def frequent_words(
     teacher: Language, encoder: str, texts: Iterable[str], limit: int, min_count: int
 ) -> dict[str, list[str]]:
-    """List words, normalised: those met often enough in the texts by frequency, then those of the encoder's vocabulary.
+    """List normalized words: first those of the texts, by frequency, then those of the encoder's vocabulary.
 
     Returns:
-        For each word how it is spelled: as it is, capitalised, and as in the texts. No spelling is of two words.
+        For each word its spellings: as it is, capitalized, and as in the texts. Each spelling belongs to one word.
     """
     tokenizer: Any = teacher.tokenizer
     counts: Counter[str] = Counter()
@@ -156,10 +153,10 @@ def vocabulary_words(tokenizer: Any) -> list[str]:
 
 
 def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats:
-    """Run each word through the encoder as a Doc of its own.
+    """Run each word through the encoder by itself.
 
     Returns:
-        One vector a word, float32, scaled to length 1: (words, hidden).
+        One vector per word, float32, scaled to length 1: (words, hidden).
     """
     # Words of like length together: little padding.
     order = sorted(range(len(words)), key=lambda i: len(words[i]))
@@ -173,11 +170,11 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
 def embed_contexts(
     teacher: Language, encoder: str, words: Sequence[str], texts: Sequence[str]
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Run texts, at least one, through the encoder.
+    """Run texts (at least one) through the encoder.
 
     Returns:
-        The sum of each word's vectors, each of length 1 beforehand: float32, (words, hidden); and how often the word
-        was met: (words,).
+        The sum of each word's vectors, scaled to length 1 first: float32, (words, hidden). And the number of times
+        that each word occurred: (words,).
     """
     rows = {word: row for row, word in enumerate(words)}
     counts = np.zeros(len(words), dtype="int64")
@@ -194,15 +191,15 @@ def embed_contexts(
 
 
 def add_contexts(alone: Floats, sums: Floats, counts: NDArray[np.int64]) -> Floats:
-    """Average each word's vectors: the one that it has alone, and those in its contexts.
+    """Average each word's vectors: the one of the word by itself, and those in its contexts.
 
-    What all words have in common differs between the two ways to read them. So each way's mean over words is taken away
-    first, and a vector does not tell how often its word was met.
+    The mean over all words differs between the two ways, so it is subtracted first. Otherwise a vector would depend
+    on how often its word occurred.
 
     Args:
-        alone: The vectors of words alone, (words, hidden).
+        alone: The vectors of words by themselves, (words, hidden).
         sums: The sums of those in context, (words, hidden).
-        counts: How often each word was met, (words,).
+        counts: How often each word occurred, (words,).
 
     Returns:
         The averages, (words, hidden).
@@ -226,7 +223,7 @@ def _to_length_1(vectors: Floats) -> Floats:
 
 
 def principal_components(vectors: Floats, width: int, *, fit_on: int | None = None) -> Floats:
-    """Project vectors, (words, hidden), on the directions in which the first `fit_on` of them, or all, differ most.
+    """Project vectors, (words, hidden), on the principal components of the first `fit_on` of them, or of all.
 
     Returns:
         The components in order of their variance, scaled together to a standard deviation of 1 over those: (words,
@@ -239,7 +236,7 @@ def principal_components(vectors: Floats, width: int, *, fit_on: int | None = No
 
 
 def most_similar(vectors: Floats, rows: Floats) -> Iterator[int]:
-    """Find for each vector, (words, width), the row, of (rows, width), at the smallest angle to it."""
+    """Find the row, (rows, width), with the largest cosine for each vector, (words, width)."""
     directions = _to_length_1(rows)
     for start in range(0, len(vectors), BATCH_SIZE):
         yield from (vectors[start : start + BATCH_SIZE] @ directions.T).argmax(axis=1).tolist()

@@ -141,7 +141,7 @@ def _print_forecast(found: "Forecast") -> None:
     else:
         details = (
             f"{found.update_seconds:.2f} s per update, {found.evaluation_seconds:.1f} s per evaluation; "
-            "how many depends on patience"
+            "patience decides how many"
         )
         rows.append(("Learning", "?", details))
     disk = (

@@ -1,4 +1,4 @@
-"""What pipes wrote on Docs, as labels by place, so that two pipelines can be compared label by label."""
+"""The annotations of two pipelines as labels at places, to compare them label by label."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ PAIRS = 20
 
 
 class Place(NamedTuple):
-    """Where a label stands: characters of the text, the same for two pipelines that tokenize differently."""
+    """The characters that a label belongs to; the same for pipelines that tokenize differently."""
 
     start: int
     end: int
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What is said at a place."""
+    """A label at a place."""
 
     label: str
     head: str = ""  # Of a dependency
@@ -36,7 +36,7 @@ Marks = dict[Place, set[Mark]]
 
 @dataclass(frozen=True)
 class Said:
-    """A Doc as a pipeline left it."""
+    """A Doc as a pipeline annotated it."""
 
     doc: Doc
     decided: dict[str, float]  # Its categories, each 0 or 1
@@ -62,7 +62,7 @@ class Reading:
 
 
 def list_layers(nlp: Language) -> list[Layer]:
-    """List what a pipeline's pipes write, by what they declare that they assign; each kind once."""
+    """List the kinds of annotations that a pipeline's pipes declare to assign, each kind once."""
     layers: dict[tuple[str, str, frozenset[str]], Layer] = {}
     for name, pipe in nlp.pipeline:
         assigned = nlp.get_pipe_meta(name).assigns
@@ -83,10 +83,10 @@ def list_layers(nlp: Language) -> list[Layer]:
 
 
 def read_layers(layers: Sequence[Layer], teacher: Sequence[Said], student: Sequence[Said]) -> list[Reading]:
-    """Read what both pipelines say.
+    """Read the annotations of both pipelines.
 
     Args:
-        layers: What to read.
+        layers: The kinds of annotations to read.
         teacher: The teacher's Docs.
         student: The student's, of the same texts.
     """
@@ -101,12 +101,12 @@ def read_layers(layers: Sequence[Layer], teacher: Sequence[Said], student: Seque
 
 
 def count_labels(readings: Sequence[Reading]) -> dict[str, dict[str, dict[str, float]]]:
-    """Count how often each label is given, and how far the student gives it where the teacher does.
+    """Count each label, and compute how well the student agrees with the teacher on it.
 
     Returns:
-        By pipe, by label, the teacher's most frequent first: `teacher` and `student`, how often each gives it, and
-        `agreement`, the F score of the student's with the teacher's as the reference. A dependency agrees where its
-        head does, too. Lemmas, of which there is no end, are not counted.
+        By pipe and label, the teacher's most frequent first: `teacher` and `student`, the number of times that each
+        predicts it, and `agreement`, the student's F score with the teacher as reference. A dependency agrees if its
+        head agrees too. Lemmas are not counted.
     """
     counts: dict[str, dict[str, dict[str, float]]] = {}
     for reading in readings:
@@ -133,10 +133,10 @@ def count_labels(readings: Sequence[Reading]) -> dict[str, dict[str, dict[str, f
 
 
 def count_confusions(readings: Sequence[Reading]) -> dict[str, list[dict[str, Any]]]:
-    """Count which label the student gives where the teacher gives another.
+    """Count the labels that the student predicts where the teacher predicts another.
 
     Returns:
-        By pipe, the most frequent first: `teacher` and `student`, the labels, None where there is none; and `count`.
+        By pipe, the most frequent first: the labels of `teacher` and `student`, None for no label, and `count`.
     """
     confusions = {}
     for reading in readings:
@@ -155,7 +155,7 @@ def count_confusions(readings: Sequence[Reading]) -> dict[str, list[dict[str, An
 
 
 def differences(teacher: Marks, student: Marks) -> Iterator[tuple[Place, Mark | None, Mark | None]]:
-    """List where two pipelines differ, in the order of the text, with what each of them says there."""
+    """List the places where two pipelines differ, in text order, with the label of each."""
     for place in sorted(teacher.keys() | student.keys()):
         theirs, ours = teacher.get(place, set()), student.get(place, set())
         for pair in zip_longest(sorted(theirs - ours), sorted(ours - theirs)):
@@ -163,7 +163,7 @@ def differences(teacher: Marks, student: Marks) -> Iterator[tuple[Place, Mark | 
 
 
 def morph_label(token: Token) -> str:
-    """Name a token's part of speech and features as a morphologizer names its labels."""
+    """Name a token's part of speech and features like a morphologizer's label."""
     features = str(token.morph).split("|") if token.has_morph() else []
     return "|".join(sorted([*filter(None, features), *([f"POS={token.pos_}"] if token.pos else [])]))
 

@@ -1,4 +1,4 @@
-"""What a student's package says of its origin and its limits, in Markdown."""
+"""The model card of a student, in Markdown: its origin and its limits."""
 
 import re
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ OFTEN = 10
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write a student's meta.json with its model card in "notes", which `spacy package` puts into the README.
+    """Write a student's meta.json with its model card in "notes". `spacy package` puts it into the README.
 
-    Not as a README.md beside it: that would take the place of spaCy's own, which names the package as it is packaged.
+    A README.md beside it would replace spaCy's own, which has the name of the package.
 
     Args:
-        folder: Where to write it.
-        meta: The student's.
-        report: What was measured of it.
+        folder: The folder to write to.
+        meta: The student's meta.
+        report: The student's report.
 
     Raises:
         DistillationError: TD408, it cannot be written.
@@ -45,10 +45,10 @@ def write_meta(folder: Path, meta: Mapping[str, Any], report: Mapping[str, Any])
 
 
 def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    """Write a model card: teacher, text, what was measured, limits.
+    """Write a model card: teacher, texts, measurements, limits.
 
     Args:
-        meta: The student's; what its "distillation" says of the text that it learned on is taken from there.
+        meta: The student's meta. The card describes the texts in its "distillation".
         report: From `compare`.
     """
     md = MarkdownRenderer()
@@ -68,7 +68,7 @@ def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
 
 
 def cell(text: object) -> str:
-    """Make a text safe for a cell of a Markdown table: on one line, cut, and with nothing that Markdown reads."""
+    """Make a text safe for a cell of a Markdown table: one line, shortened, Markdown escaped."""
     line = " ".join(str(text).split())
     if len(line) > MOST_CHARACTERS:
         line = line[: MOST_CHARACTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""The comparison of a student with its teacher, to a report of plain JSON types."""
+"""Compare a student with its teacher. The report is a dict of JSON types."""
 
 import shlex
 import sys
@@ -42,33 +42,32 @@ def compare(
     code: str | Path | None = None,
     force: bool = False,
 ) -> Report:
-    """Measure how much of its teacher a student retains, and what it saves.
+    """Compare a student with its teacher: scores, agreement, speed, memory and size.
 
     Args:
-        teacher: Path or installed package of the big pipeline.
-        student: Path or installed package of the small one.
-        data: Documents with gold annotations (.spacy), or texts alone (.jsonl with "text", .txt with a text a
-            line): those give agreement and no scores.
-        output: Folder to write report.json and report.html to, and, of a distilled student, its meta.json with what
-            was measured, for `spacy package --meta-path`; it is made if need be. None writes nothing.
-        max_words: The most words in a timed pass; see `speed.measure_speed` for how speed is measured.
-        gpu_id: GPU to score on, and to time on as well; -1 for the CPU.
-        code: Python file with registered functions that the pipelines need.
-        force: Replace a report that is there already.
+        teacher: The teacher: an installed package or a folder.
+        student: The student: an installed package or a folder.
+        data: Docs with gold annotations (.spacy), or texts (.jsonl with "text", .txt with one text per line). Texts
+            give agreement but no scores.
+        output: Folder to write report.json and report.html to, and a distilled student's meta.json with its model
+            card, for `spacy package --meta-path`. It is created if needed. None writes nothing.
+        max_words: Maximum number of words in a timed pass; see `speed.measure_speed`.
+        gpu_id: GPU to score on and to measure too; -1 for the CPU.
+        code: Python file that registers functions that the pipelines need.
+        force: Replace an existing report.
 
     Returns:
-        A dict that a notebook shows as a page. `teacher` and `student`: each `name`, `version`, `path`, `pipeline`,
+        A dict, which a notebook shows as a page. `teacher` and `student`: each `name`, `version`, `path`, `pipeline`,
         `scores`, `words_per_second`, `words_per_second_runs`, `all_cores`, `load_seconds`, `load_seconds_runs`,
         `peak_memory` (bytes), `bytes` (on disk), `parameters`. Then `retention` and `agreement` by score, `overall`
         (each in one number), `pipes` (the scores of each pipe), `labels`, `confusion` and `disagreements` (see
         `compare_sides`), `speed_up` (student's words per second over teacher's), `compression` (teacher's bytes over
-        student's), `timing` (what a timed pass was), `learning_curve` (see `curve.read_curve`; empty where the
+        student's), `timing` (the texts of a timed pass), `learning_curve` (see `curve.read_curve`; empty if the
         student is not in its run's output), `tried` (see `report.find_tried`), `data`, `machine`, `versions`,
         `date` (UTC), `command`.
 
     Raises:
-        DistillationError: TD401 to TD413: a pipeline, the data, the code, the GPU or the output is not to be
-        had.
+        DistillationError: TD401 to TD413: a pipeline, the data, the code, the GPU or the output cannot be used.
     """
     names = {"teacher": str(teacher), "student": str(student)}
     data, code = Path(data), Path(code) if code is not None else None
@@ -118,7 +117,7 @@ def compare(
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run has at hand of its teacher, which may not be there."""
+    """What a run knows of its teacher without loading it."""
 
     teacher: dict[str, Any]  # As `describe_pipeline` describes one, as far as it is known
     side: Side  # What it said about the dev data; without Docs where it was not asked
@@ -127,16 +126,16 @@ class Recorded:
 
 
 def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id: int = -1) -> Report:
-    """Compare a student with what its teacher said before: nothing is timed.
+    """Compare a student with its teacher's recorded annotations, without timing.
 
     Args:
-        recorded: What it said.
-        student: What the student says about the same texts.
-        output: The folder of the run that made the student, to write the report to.
+        recorded: The teacher's annotations.
+        student: The student's annotations of the same texts.
+        output: The output folder of the student's run, to write the report to.
         gpu_id: The GPU that was used; -1 for the CPU.
 
     Returns:
-        As `compare` does, without what is timed: `speed_up` is empty, and `timing` None.
+        Like `compare`, without timings: `speed_up` is empty, and `timing` is None.
 
     Raises:
         DistillationError: TD408, the report cannot be written.
@@ -171,7 +170,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
 
 
 def compare_sides(teacher: Side, student: Side, gold: DocBin | None) -> dict[str, Any]:
-    """Compare what teacher and student made of the same texts.
+    """Compare the annotations of teacher and student on the same texts.
 
     Returns:
         What `score_sides` returns, and `labels` (see `layers.count_labels`), `confusion`
@@ -196,7 +195,7 @@ def compare_sides(teacher: Side, student: Side, gold: DocBin | None) -> dict[str
 
 
 def describe_pipeline(nlp: Language, path: str, scores: dict[str, Any]) -> dict[str, Any]:
-    """Describe a pipeline that is on disk, apart from its speed."""
+    """Describe a pipeline on disk, without its speed."""
     return {
         "name": f"{nlp.lang}_{nlp.meta['name']}",
         "version": nlp.meta["version"],
@@ -209,7 +208,7 @@ def describe_pipeline(nlp: Language, path: str, scores: dict[str, Any]) -> dict[
 
 
 def describe_circumstances(gpu_id: int) -> dict[str, Any]:
-    """Describe where, when and by which command a report was made."""
+    """Describe the machine, time and command of a report."""
     return {
         "machine": describe_machine(gpu_id),
         "versions": installed_versions(),

@@ -34,10 +34,10 @@ STYLES = {
 def find_disagreements(
     readings: Sequence[Reading], teacher: Sequence[Said], student: Sequence[Said]
 ) -> list[dict[str, Any]]:
-    """Find where the two differ most.
+    """Find the sentences on which the two pipelines differ most.
 
     Args:
-        readings: What they say, from `read_layers`.
+        readings: Their annotations, from `read_layers`.
         teacher: The teacher's Docs.
         student: The student's.
 
@@ -46,7 +46,7 @@ def find_disagreements(
         compared; `document`, counted from 0; `differences`, each with `pipe`, `text`, and what `teacher` and `student`
         say, None for nothing; and what is drawn of `teacher` and `student`: with "dep" `words` and `arcs`, with "ent"
         `text` and `ents`, with "span" `text`, `tokens` and `spans`, with "cats" `text` and `cats`, the probabilities.
-        Sentences are the teacher's; where it makes none, and where they are long, pieces of `MOST_TOKENS`.
+        Sentences are the teacher's. If it sets none, or if they are long, they are pieces of `MOST_TOKENS`.
     """
     groups: dict[tuple[str, str], list[Reading]] = {}
     for reading in readings:

@@ -1,4 +1,4 @@
-"""A report as one page, made from its JSON alone: without a script and without the network."""
+"""A report as one HTML page, made from its JSON, without scripts and without a network."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ def to_html(report: Mapping[str, Any]) -> str:
     """Make the page.
 
     Args:
-        report: What `report.json` holds. Nothing in it is trusted: it has texts, labels and names of others.
+        report: The content of `report.json`. It is not trusted: texts, labels and names come from others.
     """
     return _template().render(
         report=report,

@@ -1,4 +1,4 @@
-"""What a measurement depends on besides the pipelines: the machine and the versions of what runs on it."""
+"""What a measurement depends on besides the pipelines: the machine and the package versions."""
 
 import os
 import platform
@@ -53,7 +53,7 @@ def usable_cores() -> int:
 
 
 def available_memory() -> int | None:
-    """Return the bytes of memory that are free or can be freed; None where the system does not tell."""
+    """Return the bytes of memory that are free or can be freed; None if the system does not tell."""
     return _memory("MemAvailable")
 
 

@@ -1,4 +1,4 @@
-"""Plots as SVG, to stand in a page without a script; colours and fonts are the page's."""
+"""Plots as SVG, for a page without scripts. Colours and fonts are the page's."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def plot_lines(
     """Plot a line for each series.
 
     Args:
-        lines: By name, points by x; with a point at least.
+        lines: Points, sorted by x, of each line by name. At least one point.
         x_title: Of the axis.
         y_title: Likewise.
         text: What the plot shows, for who cannot see it.
@@ -78,7 +78,7 @@ def plot_points(
     """Plot points, numbered from 1; the first stands out.
 
     Args:
-        points: As x and y, one at least.
+        points: Pairs of x and y, at least one.
         x_title: Of the axis.
         y_title: Likewise.
         text: What the plot shows, for who cannot see it.

@@ -1,4 +1,4 @@
-"""What a report is: a dict of plain JSON types, on disk with a page beside it, in a notebook the page."""
+"""A report: a dict of JSON types, which is written to disk with an HTML page, and shown in notebooks."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ class Report(dict[str, Any]):
     """A report of `compare`."""
 
     def write(self, folder: Path) -> None:
-        """Write `report.json`, and `report.html` from that alone.
+        """Write `report.json`, and `report.html` made from it.
 
         Raises:
             DistillationError: TD408, it cannot be written.
@@ -37,21 +37,21 @@ class Report(dict[str, Any]):
             raise DistillationError("TD408", path=folder, reason=f"{type(error).__name__}: {error}") from error
 
     def _repr_html_(self) -> str:
-        """Show the page in a notebook, in a frame, whose styles stay its own."""
+        """Show the page in a notebook, in a frame with its own styles."""
         page = to_html(json.loads(json.dumps(self)))
         style = "width: 100%; height: 40rem; border: 1px solid #8888"
         return f'<iframe title="Report" sandbox="" style="{style}" srcdoc="{escape(page)}"></iframe>'
 
 
 def find_tried(folder: Path, teacher: dict[str, Any]) -> list[dict[str, Any]]:
-    """Find other students of a teacher, by the reports in the folders beside this one.
+    """Find other students of a teacher by their reports in neighbouring folders.
 
     Args:
-        folder: The report's own folder, which is passed over.
-        teacher: As the report describes it. Those of other tasks may have its name: `spacy train` gives none.
+        folder: The report's own folder, which is left out.
+        teacher: The report's description of the teacher. Its name is not enough, since `spacy train` gives none.
 
     Returns:
-        By folder: `folder` and `name`, `bytes`, and `retention` and `agreement` in one number, None where not known.
+        For each: `folder`, `name`, `bytes`, and `retention` and `agreement` as one number each, None if unknown.
     """
     own = folder.absolute()
     tried = []

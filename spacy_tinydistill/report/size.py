@@ -1,4 +1,4 @@
-"""How big a pipeline is: bytes on disk, trained parameters."""
+"""The size of a pipeline: bytes on disk and trained parameters."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ def bytes_on_disk(path: Path) -> int:
 def count_parameters(nlp: Language) -> int | None:
     """Count the parameters of all components, disabled ones too (they are on disk), shared ones once.
 
-    Counted are the parameters of Thinc's layers and of PyTorch modules, wrapped by a layer or by a component.
-    Vectors in the vocabulary are no parameters. Of an LLM nobody knows: None.
+    These are the parameters of Thinc layers and of PyTorch modules, wrapped by a layer or by a component. Vectors in
+    the vocabulary do not count. None for an LLM.
     """
     total = 0
     seen: set[int] = set()

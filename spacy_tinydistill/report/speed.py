@@ -1,7 +1,7 @@
-"""How fast two pipelines annotate the same text on this machine, and what time and memory loading them takes.
+"""The speed of two pipelines on the same texts and machine, and the time and memory of loading them.
 
-Each pipeline is measured in processes of its own, whose number of threads is set before anything is imported.
-They stay alive and wait for their turn, so that pipelines can alternate and the waiting one costs nothing.
+Each pipeline is measured in its own processes, whose number of threads is set before anything is imported. The
+processes stay alive, so the pipelines can take turns.
 """
 
 import json
@@ -49,7 +49,7 @@ def measure_speed(
     gpu_id: int = -1,
     code: Path | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Time pipelines against each other, from text to annotated Docs, tokenizer included.
+    """Time pipelines in turn, from text to annotated Docs, with the tokenizer.
 
     A pass is one run over the same sample of the texts, by the wall clock, after warm-up passes over it; the
     pipelines take turns. `"1"` is one process with one thread. `"all"` is the faster of two ways to use every
@@ -61,12 +61,12 @@ def measure_speed(
 
     Args:
         pipelines: Path or package of each pipeline, by its role in the report.
-        texts: What to sample the timed text from; at least one.
+        texts: The texts to sample from; at least one.
         words: The number of words in each text. The same count is used for all pipelines.
-        max_words: The most words a pass may have. Slow pipelines get less: a pass of the slowest takes about
-            four seconds on one thread.
-        gpu_id: The GPU to measure on as well, or -1 for none.
-        code: Python file with registered functions that the pipelines need.
+        max_words: Maximum number of words in a pass. Slow pipelines get fewer: a pass of the slowest takes about four
+            seconds on one thread.
+        gpu_id: The GPU to measure too, or -1 for none.
+        code: Python file that registers functions that the pipelines need.
 
     Returns:
         For each role `words_per_second` (median of five passes), `words_per_second_runs` (all five),
@@ -258,7 +258,7 @@ class _Team:
             for process in self._processes:
                 assert process.stdout is not None
                 answers.append(json.loads(process.stdout.readline()))
-        except (BrokenPipeError, json.JSONDecodeError):
+        except (OSError, json.JSONDecodeError):  # On Windows a broken pipe is another OSError
             raise DistillationError(
                 "TD411", pipeline=self.pipeline, exit_code=process.wait(), log=self._last_words(process)
             ) from None

@@ -1,4 +1,4 @@
-"""A report as tables on the console, made from its JSON alone."""
+"""A report as tables on the console, made from its JSON."""
 
 from collections.abc import Callable
 from statistics import median
@@ -16,7 +16,7 @@ CONDITIONS = {"1": "one thread", "all": "all cores", "gpu": "GPU"}
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print a report of `compare`: scores in per cent, then speed and size."""
+    """Print a report: scores in per cent, then speed and size."""
     msg.table(
         score_rows(report),
         header=("Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"),
@@ -36,13 +36,14 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 def is_noisy(report: dict[str, Any]) -> bool:
-    """Whether the speeds differ so much from pass to pass that something else may have kept the machine busy."""
+    """Whether the speed differs so much between passes that the machine may have been busy."""
     passes = [runs for role in ROLES for runs in report[role].get("words_per_second_runs", {}).values()]
     return any(_spread(runs) > NOISY for runs in passes)
 
 
 def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """List the scores in per cent, once each, at the first pipe that has it; precision and recall not beside F."""
+    """List the scores in per cent, each at the first pipe that has it. Precision and recall are left out if there is
+    F."""
     columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
     # With a teacher who was not asked there are none in common. Those by type are no rows.
@@ -57,7 +58,7 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """List speed and size, as far as they were measured: what, teacher, student, gain."""
+    """List the measured speeds and sizes: name, teacher, student, gain."""
     teacher, student = report["teacher"], report["student"]
 
     def row(title: str, key: str, show: Callable[[float], str], gain: str) -> tuple[str, str, str, str]:

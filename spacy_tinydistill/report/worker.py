@@ -1,4 +1,4 @@
-"""One pipeline in a process of its own: a line of JSON in on stdin, a line of JSON out on stdout.
+"""One pipeline in its own process: a line of JSON in on stdin, a line of JSON out on stdout.
 
 `speed.py` runs this file by its path, never as a module of this package: nothing but the standard library may
 be imported before the pipeline itself, or load time and memory would be charged with what the pipeline does

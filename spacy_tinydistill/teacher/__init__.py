@@ -1,1 +1,1 @@
-"""Asking a teacher, once."""
+"""Running a teacher, once, and recording its predictions."""

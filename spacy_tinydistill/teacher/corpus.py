@@ -25,16 +25,16 @@ def teacher_corpus(
 ) -> Reader:
     """Make the reader `spacy-tinydistill.TeacherCorpus.v1`: text that a teacher annotates, for plain `spacy train`.
 
-    The teacher is asked once; what it said is kept in memory, as spaCy reads a corpus several times.
+    The teacher runs once. Its annotations are kept in memory, because spaCy reads a corpus several times.
 
     Args:
         teacher: An installed package or a folder.
-        path: Text, of the kinds that `spacy-tinydistill.TextCorpus.v1` reads.
-        skip_bad_lines: Leave out lines of JSONL or CSV that have no text.
-        max_length: Longer texts are cut into pieces of at most so many tokens; 0 leaves them whole.
-        limit: Stop after so many texts; 0 reads all.
-        column: Another name for the "text" of JSONL and CSV.
-        delimiter: How CSV is written, as in `corpus.text_corpus`, and so the others.
+        path: Texts, in a file or folder that `spacy-tinydistill.TextCorpus.v1` can read.
+        skip_bad_lines: Leave out lines of JSONL or CSV without a text.
+        max_length: Maximum number of tokens. Longer texts are split. 0 for no limit.
+        limit: Maximum number of texts. 0 for no limit.
+        column: The column of the text, in JSONL and CSV.
+        delimiter: How the CSV is written, as for `corpus.text_corpus`. So are the others.
         quotechar: Likewise.
         quoting: Likewise.
         escapechar: Likewise.

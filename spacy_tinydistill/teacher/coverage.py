@@ -1,4 +1,4 @@
-"""How well texts fit a teacher: which of their words it does not know, which of its labels it never predicts."""
+"""How well texts fit a teacher: its unknown words, and the labels that it never predicts."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ UNKNOWN_LETTERS = ("\U00012000", "\U00010000")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of some texts a teacher knows."""
+    """The share of some texts that a teacher does not know."""
 
     known_by: str  # "pieces", a transformer's, or "vectors", of words
     words: int  # Without white space
@@ -35,15 +35,14 @@ class Coverage:
 
 
 def measure_coverage(teacher: Language, docs: Sequence[Doc]) -> Coverage | None:
-    """Count what a teacher does not know of some texts.
+    """Count the pieces or words of some texts that a teacher does not know.
 
     Args:
         teacher: The pipeline.
         docs: The texts, as Docs of any vocabulary.
 
     Returns:
-        The count; None for a teacher on neither a transformer nor word vectors, which reads hashes of a word, its
-        beginning, its end and its shape: of these none is unknown.
+        The counts. None for a teacher without a transformer and word vectors: it hashes words, so none is unknown.
     """
     words = [token for doc in docs for token in doc if not token.is_space]
     for _, pipe in pipes_of(teacher):
@@ -68,16 +67,16 @@ def measure_coverage(teacher: Language, docs: Sequence[Doc]) -> Coverage | None:
 
 
 def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Iterable[Doc]) -> dict[str, list[str]]:
-    """List the labels of a teacher's pipes that occur nowhere in what it wrote.
+    """List the labels of a teacher's pipes that it did not predict anywhere.
 
     Args:
         teacher: The pipeline.
-        names: The pipes to look at. Passed over are those without labels, and those that declare to write what has no
-            labels, such as lemmas.
-        docs: Texts that the teacher annotated, text categories as decisions.
+        names: The pipes to look at. Pipes without labels, or whose annotations are no labels, such as lemmas, are
+            ignored.
+        docs: Docs that the teacher annotated, with text categories as decisions.
 
     Returns:
-        Such labels, by pipe, in the pipe's order; an empty list for a pipe that predicts all of its labels.
+        The labels by pipe, in the pipe's order. An empty list if all were predicted.
     """
     labels: dict[str, Sequence[Any]] = {name: getattr(teacher.get_pipe(name), "labels", ()) for name in names}
     written = {name: [where for where in teacher.get_pipe_meta(name).assigns if where in _READERS] for name in labels}

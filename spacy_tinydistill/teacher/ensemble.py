@@ -1,4 +1,4 @@
-"""Several teachers as one: what each of them said was recorded by itself, and is averaged when it is read."""
+"""Several teachers as one: each was recorded by itself, and their targets are averaged when they are read."""
 
 import hashlib
 import random
@@ -21,17 +21,17 @@ class Ensemble:
 
 
 class EnsembleStore(Store):
-    """Reads the stores of several teachers as that of one. Annotations to be scored against are the first one's."""
+    """Reads the stores of several teachers as one store. Annotations to score against are the first teacher's."""
 
     def __init__(self, stores: Sequence[Store], weights: Sequence[float]) -> None:
-        """Put stores side by side.
+        """Combine the stores of several teachers.
 
         Args:
-            stores: Of the same texts.
+            stores: Stores of the same texts.
             weights: How much each teacher counts; they sum to 1.
 
         Raises:
-            DistillationError: TD633 or TD634, they are of other texts or pipes; TD220, TD221 or TD222, the teachers
+            DistillationError: TD633 or TD634, they have different texts or pipes; TD220, TD221 or TD222, the teachers
                 do not fit together.
         """
         first = stores[0]
@@ -50,7 +50,7 @@ class EnsembleStore(Store):
         self.manifest = _join([store.manifest for store in stores], self.header.fingerprint)
 
     def read(self, *roles: Role, shuffle: random.Random | None = None) -> Iterator[Record]:
-        """Read as `Store.read` does, with what is averaged for targets."""
+        """Read like `Store.read`, with averaged targets."""
         # Each store draws the same numbers, for the same order.
         state = shuffle and shuffle.getstate()
         readers = [self.stores[0].read(*roles, shuffle=shuffle)]
@@ -64,7 +64,7 @@ class EnsembleStore(Store):
             yield replace(records[0], targets=self._average([record.targets for record in records]))
 
     def _average(self, said: Sequence[Targets]) -> Targets:
-        """Average what was said of a Doc; of a pipe for which one of them said nothing, nothing is said."""
+        """Average the targets of a Doc. A pipe for which a teacher gave none gets none."""
         return {
             name: average([targets[name] for targets in said])
             for name, average in self._averages.items()
@@ -81,8 +81,8 @@ def make_ensemble(headers: Sequence[Header], weights: Sequence[float]) -> Ensemb
     """Make one teacher of several.
 
     Args:
-        headers: What is known of each, with lessons for the same student pipes.
-        weights: How much each counts; they sum to 1.
+        headers: The header of each teacher's store, all for the same student pipes.
+        weights: The weight of each teacher; they sum to 1.
 
     Raises:
         DistillationError: TD220, TD221 or TD222, they do not fit together.

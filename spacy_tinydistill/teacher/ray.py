@@ -1,8 +1,8 @@
-"""The recorder on a Ray cluster: as many teachers as there are slots, and the store that one alone would write.
+"""The recorder on a Ray cluster: several teachers write the same store that one teacher would write.
 
-The driver cuts the Docs into shards and puts their tokens into the store's folder `pending`; workers, each with a
-teacher of its own, record one shard at a time beside them; the driver, and nobody else, moves what is recorded to its
-place. So the corpus is never in the driver's memory, and a worker that was given up but lives on can do no harm.
+The driver cuts the Docs into shards and writes their tokens to the folder `pending` of the store. Workers, each with
+its own teacher, record one shard at a time to the same folder. Only the driver moves recorded shards to their place.
+So the corpus is never in the driver's memory, and a worker that was given up cannot do harm.
 """
 
 import json
@@ -38,7 +38,7 @@ CONNECT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Worker:
-    """What each worker on a cluster is to be: one teacher, on one CPU or one GPU."""
+    """The settings of each worker on a cluster: one teacher, on one CPU or one GPU."""
 
     teacher: str  # A package or a folder, on each machine
     code: Path | None  # A Python file with registered functions, likewise
@@ -53,10 +53,10 @@ class Worker:
 
 @contextmanager
 def connect(address: str | None) -> Iterator[None]:
-    """Be connected to a Ray cluster. A connection that there is already is used, and left.
+    """Connect to a Ray cluster. An existing connection is used, and stays open.
 
     Args:
-        address: The cluster's, as `ray.init` takes it; without, Ray starts on this machine.
+        address: The cluster's address, as for `ray.init`. Without it Ray starts on this machine.
 
     Raises:
         DistillationError: TD619, Ray is not installed; TD621, there is no cluster at the address.
@@ -88,11 +88,11 @@ def record_on_cluster(
     *,
     on_doc: Callable[[], object] = lambda: None,
 ) -> None:
-    """Do what `recorder.record_store` does, on the cluster that `connect` found.
+    """Record a store like `recorder.record_store`, on the cluster of `connect`.
 
     Args:
-        worker: What each worker is to be.
-        count: How many workers there are to be; where the cluster has less room, there are fewer.
+        worker: The settings of each worker.
+        count: The number of workers; fewer if the cluster has no room for them.
         records: As for `record_store`, and so the others.
         plan: Likewise.
         writer: Likewise; its folder must be the same one on each machine.

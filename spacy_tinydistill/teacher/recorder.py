@@ -1,4 +1,4 @@
-"""Run a teacher over Docs, once, and record what its pipes say."""
+"""Run a teacher over Docs, once, and record the predictions of its pipes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,14 +37,14 @@ def record_store(
     *,
     on_doc: Callable[[], object] = lambda: None,
 ) -> None:
-    """Ask a teacher about Docs, shard by shard, and write the store; shards that are there already are passed over.
+    """Record a teacher's predictions, shard by shard. Shards that already exist are skipped.
 
     Args:
         teacher: The pipeline.
         records: The Docs.
-        plan: Which of its pipes teaches which of the student's, and how.
-        writer: The store, taken.
-        on_doc: Called for each Doc that is done.
+        plan: For each student pipe the name of the teacher's pipe, and the teaching rule.
+        writer: The store, locked by this process.
+        on_doc: Called after each Doc.
     """
     # One shard is written while the teacher speaks about the next.
     with ThreadPoolExecutor(max_workers=1) as executor:
@@ -66,16 +66,16 @@ def record_store(
 def record(
     teacher: Language, records: Sequence[Record], plan: Plan, *, on_doc: Callable[[], object] = lambda: None
 ) -> list[Record]:
-    """Ask a teacher about some Docs, once, and take down what each of them is there for.
+    """Record what some Docs are for: targets to learn from, or annotations to score against.
 
     Args:
         teacher: The pipeline.
-        records: The Docs, those to learn on with tokens; a few ten thousand words at once make good batches.
+        records: The Docs; those to learn from have tokens. Some ten thousand words at once make good batches.
         plan: See `record_store`.
         on_doc: Likewise.
 
     Returns:
-        The records, in their order: with targets those to learn on, annotated those to be scored on.
+        The records, in the same order: with targets if they are to learn from, annotated if they are to score on.
     """
     recorded = list(records)
     learned = [i for i, item in enumerate(records) if item.role is not Role.DEV]
@@ -94,15 +94,15 @@ def record(
 
 
 def ask(teacher: Language, records: Iterable[Record], plan: Plan) -> Iterator[Targets]:
-    """Ask a teacher once about each Doc.
+    """Run a teacher once on each Doc.
 
     Args:
         teacher: The pipeline.
-        records: The Docs, none without tokens; batches are made of those of like length.
+        records: The Docs, none without tokens. Docs of similar length are batched.
         plan: See `record_store`.
 
     Yields:
-        What the teacher says about each Doc, in the order of the Docs.
+        The teacher's targets for each Doc, in the order of the Docs.
     """
     pipes = _needed_pipes(teacher, plan)
     for window in _windows(records):
@@ -122,10 +122,10 @@ def annotate(teacher: Language, docs: Iterable[Doc], *, hard: bool) -> Iterator[
     Args:
         teacher: The teacher.
         docs: Docs of the teacher's vocabulary.
-        hard: Whether its text categories become decisions, as in gold annotations.
+        hard: Whether text categories are turned into decisions, as in gold annotations.
 
     Yields:
-        Each annotated Doc, as `targets.annotated_bytes` writes it; None for one of which a pipe did not say anything.
+        Each annotated Doc, as `targets.annotated_bytes` writes it; None if a pipe gave no answer for it.
 
     Raises:
         DistillationError: TD630, a pipe left Docs out.

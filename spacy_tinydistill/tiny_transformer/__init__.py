@@ -1,1 +1,1 @@
-"""The small transformer that a student may read its tokens with, in place of a CNN; needs PyTorch."""
+"""A small transformer as a student's encoder, in place of a CNN. It needs PyTorch."""

@@ -1,7 +1,7 @@
-"""A small BERT (Devlin et al., arXiv 1810.04805) in PyTorch that spends no time on padding.
+"""A small BERT (Devlin et al., arXiv 1810.04805) in PyTorch, without padding.
 
-Pieces of all sequences are rows of one matrix, so that all layers but attention see nothing else. Attention goes by
-sequences of equal length at a time.
+The pieces of all sequences are the rows of one matrix, on which all layers but attention work. Attention takes
+sequences of equal length together.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of pieces, those of equal length one after another."""
+    """Sequences of pieces, sorted by length."""
 
     ids: Tensor  # shape (pieces,)
     positions: Tensor  # Of each piece in its sequence, shape (pieces,)
@@ -23,7 +23,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the layers make of sequences."""
+    """The layers' output for some sequences."""
 
     vectors: list[Tensor]  # Of the pieces, of the embeddings and then of each layer, shape (pieces, width)
     # By layer, counted from 1, and by group: attention before the softmax, shape (sequences, heads, pieces, pieces)
@@ -45,7 +45,7 @@ class Bert(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Draw the weights that BERT begins with: a normal distribution of standard deviation 0.02."""
+        """Draw BERT's initial weights, from a normal distribution of standard deviation 0.02."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
@@ -55,15 +55,15 @@ class Bert(nn.Module):
                 module.reset_parameters()
 
     def add_teacher_pieces(self, vectors: Tensor) -> None:
-        """Have the pieces of a second vocabulary, numbered after the first one's, embedded in training.
+        """Add embeddings of a second vocabulary for training. Its pieces are numbered after the first one's.
 
         Args:
-            vectors: What their embeddings begin with, shape (pieces, width).
+            vectors: Their initial embeddings, shape (pieces, width).
         """
         self.teacher_pieces = nn.Embedding.from_pretrained(vectors.to(self.pieces.weight), freeze=False)
 
     def own_weights(self) -> dict[str, Tensor]:
-        """All weights by name, but for the embeddings of the second vocabulary, which are no part of a student."""
+        """All weights by name, without the embeddings of the second vocabulary, which are not saved."""
         return {name: found for name, found in self.state_dict().items() if not name.startswith("teacher_pieces.")}
 
     def forward(self, sequences: Sequences, dropout: float, scored: Collection[int] = ()) -> Encoded:
@@ -72,7 +72,7 @@ class Bert(nn.Module):
         Args:
             sequences: The pieces.
             dropout: The rate, in training.
-            scored: The layers of which the attention is to be shown, counted from 1. They take longer.
+            scored: The layers whose attention is returned, counted from 1. They take longer.
         """
         dropout = dropout if self.training else 0.0
         hidden = self.norm(self._embed(sequences.ids) + self.positions(sequences.positions))
@@ -109,7 +109,7 @@ class Layer(nn.Module):
     def forward(
         self, hidden: Tensor, groups: list[tuple[int, int]], dropout: float, scores: list[Tensor] | None
     ) -> Tensor:
-        """Apply the layer to pieces, shape (pieces, width), and add its attention to `scores`, if that is a list."""
+        """Apply the layer to pieces, shape (pieces, width), and append its attention to `scores`, if that is a list."""
         attended = self.attended(self._attend(self.query_key_value(hidden), groups, dropout, scores))
         hidden = self.attended_norm(hidden + F.dropout(attended, dropout))
         output = self.output(F.gelu(self.intermediate(hidden)))

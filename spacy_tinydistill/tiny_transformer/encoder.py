@@ -1,6 +1,7 @@
-"""`spacy-tinydistill.TinyTransformer.v1`: a small transformer wherever spaCy takes a `tok2vec`.
+"""`spacy-tinydistill.TinyTransformer.v1`: a small transformer, for use as a `tok2vec`.
 
-It needs PyTorch, `tokenizers` and `safetensors`: the extra [tiny-transformer]. This module can be imported without.
+It needs PyTorch, `tokenizers` and `safetensors`: the extra [tiny-transformer]. This module can be imported without
+them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,18 +45,18 @@ def tiny_transformer(
     `spacy-tinydistill.TeacherPieces.v1`, and are saved with its weights.
 
     Args:
-        layers: How many.
-        width: Of a token's vector.
-        heads: Of attention; the width is a multiple of it.
-        intermediate_width: Of the dense layer within each layer.
-        vocab_size: The most pieces.
-        max_length: The most pieces in a sequence, of which two are [CLS] and [SEP]. A longer Doc goes through in
-            windows that overlap.
-        precision: In which the weights are saved: "float32", or "float16", which takes half the bytes. In memory they
-            are float32.
+        layers: The number of layers.
+        width: The width of a token's vector.
+        heads: The number of attention heads. The width must be a multiple of it.
+        intermediate_width: The width of the dense layer within each layer.
+        vocab_size: Maximum number of pieces.
+        max_length: Maximum number of pieces in a sequence, with [CLS] and [SEP]. A longer Doc is split into windows
+            that overlap.
+        precision: The precision of the saved weights: "float32", or "float16" for half the bytes. In memory they are
+            float32.
 
     Returns:
-        A model from Docs to token vectors, each the mean of those of its pieces, shape (tokens, width).
+        A model from Docs to token vectors, shape (tokens, width). Each is the mean over the token's pieces.
 
     Raises:
         DistillationError: TD214, PyTorch or another library is missing; TD216, heads or max_length do not fit.
@@ -101,7 +102,7 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
 
 
 def find_transformer(model: Model) -> Model | None:
-    """Find the `TinyTransformer.v1` in a model; None where there is none."""
+    """Find the `TinyTransformer.v1` in a model, else return None."""
     return next((node for node in model.walk() if node.name == NAME), None)
 
 
@@ -119,11 +120,11 @@ def transformers_of(pipes: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Mod
 
 
 def start_pieces(model: Model, vectors: NDArray[numpy.float32]) -> None:
-    """Put embeddings in the place of those of a transformer's own pieces.
+    """Replace the embeddings of a transformer's own pieces.
 
     Args:
         model: From `find_transformer`.
-        vectors: What they are to begin with, shape (vocab_size, width).
+        vectors: The new embeddings, shape (vocab_size, width).
     """
     import torch
 
@@ -133,15 +134,15 @@ def start_pieces(model: Model, vectors: NDArray[numpy.float32]) -> None:
 
 
 def mix_pieces(model: Model, teacher: Pieces, vectors: NDArray[numpy.float32], probability: float) -> None:
-    """Have a transformer read some words in its teacher's pieces while it learns, and none otherwise.
+    """Let a transformer read some words in its teacher's pieces while it learns.
 
-    These pieces' embeddings are trained and kept in checkpoints as any other weights, and not saved.
+    Their embeddings are trained and kept in checkpoints like other weights, but not saved with the student.
 
     Args:
         model: From `find_transformer`, with pieces of its own.
         teacher: The teacher's pieces.
-        vectors: What their embeddings begin with, shape (pieces, width).
-        probability: With which a word is read in them; drawn for each word each time.
+        vectors: Their initial embeddings, shape (pieces, width).
+        probability: The probability that a word is read in them, drawn each time that it is read.
     """
     import torch
 
@@ -154,7 +155,7 @@ def mix_pieces(model: Model, teacher: Pieces, vectors: NDArray[numpy.float32], p
 
 @contextmanager
 def own_pieces(model: Model) -> Iterator[None]:
-    """Have a transformer from `find_transformer` read all words in its own pieces for a while, also in training."""
+    """Let a transformer from `find_transformer` read all words in its own pieces within a block, also in training."""
     shim: Any = model.shims[0]
     mixed, shim.mixed = shim.mixed, None
     try:
@@ -164,18 +165,18 @@ def own_pieces(model: Model) -> Iterator[None]:
 
 
 class Watch:
-    """Shows a lesson a transformer's layers, batch by batch, and takes the gradients that the lesson leaves there.
+    """Shows a transformer's layers to a lesson, batch by batch, and takes the lesson's gradients.
 
-    The model fills it when it goes forward in training, and takes the gradients along when it goes backwards.
+    The model fills it when it runs forward in training, and adds the gradients when it runs backward.
     """
 
     def __init__(self, model: Model, layers: Sequence[int], scored: Sequence[int]) -> None:
-        """Watch a model from now on.
+        """Start watching a model.
 
         Args:
-            model: From `find_transformer`. It has one watch at most.
-            layers: Those whose token vectors are shown: 0 is the embeddings, 1 the first layer.
-            scored: Those whose attention is shown, counted from 1.
+            model: From `find_transformer`. It can have one watch.
+            layers: The layers whose token vectors are shown: 0 for the embeddings, 1 for the first layer.
+            scored: The layers whose attention is shown, counted from 1.
         """
         self.layers = list(layers)
         self.scored = list(scored)
@@ -183,7 +184,7 @@ class Watch:
         shim.watch = self
 
     def show(self, vectors: list[Floats2d], scores: list[list[Floats4d]], windows: "Windows") -> None:
-        """Put a new batch in the place of the one before.
+        """Replace the batch before by a new one.
 
         Args:
             vectors: Of the batch's tokens, for each of `layers`, shape (tokens, width).
@@ -277,13 +278,13 @@ class Windows:
 def cut_windows(docs: Sequence[Doc], pieces: Pieces | MixedPieces, max_length: int) -> Windows:
     """Cut Docs into sequences of pieces, each between [CLS] and [SEP].
 
-    A Doc that fits is one sequence. A longer one becomes windows, all of full length, which overlap by `OVERLAP`: a
-    piece in several of them counts once for each.
+    A Doc that fits is one sequence. A longer one is split into windows of full length, which overlap by `OVERLAP`. A
+    piece in several windows counts once for each.
 
     Args:
-        docs: The batch; one of them at least has tokens.
+        docs: The batch. At least one Doc has tokens.
         pieces: The vocabulary, or two of them.
-        max_length: The most pieces in a sequence, with [CLS] and [SEP].
+        max_length: Maximum number of pieces in a sequence, with [CLS] and [SEP].
     """
     cut = pieces.cut(token.text for doc in docs for token in doc)
     counts = numpy.array([len(ids) for ids in cut])
@@ -357,7 +358,7 @@ class _Shim(PyTorchShim):
 
     @contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
-        """Put other weights, such as an optimizer's averages, in their place for a while."""
+        """Use other weights, such as an optimizer's averages, within a block."""
         weights = dict(self._model.named_parameters())
         backup = {name: weights[name].data for name in weights if (self.id, name) in params}
         for name in backup:

@@ -18,21 +18,20 @@ def mixed_vocabulary_callback(teacher: str, probability: float = 0.5) -> Callabl
 
     This is the mixed-vocabulary training of Zhao et al. (arXiv 1909.11687; "dual training" in section 3.1 of its first
     version): a word's pieces come from the teacher's vocabulary or from the student's own, and both are embedded into
-    one space, so that a rare piece of the one is learned among well-known pieces of the other. In the paper it is the
-    teacher that reads the mixture, as it is trained on, and hands its embeddings down. Here a teacher is asked once,
-    about the text as it is, and never trained: the student reads the mixture. What the paper's teacher brings along,
-    embeddings of its own vocabulary, the student is given to begin with, made as narrow as it is, and from them those
-    of the student's own pieces, by `inherit`.
+    one space. So rare pieces of one vocabulary are learned together with well-known pieces of the other. In the paper
+    the teacher reads the mixture while it is trained further, and passes its embeddings on. Here a teacher is
+    recorded once and never trained, so the student reads the mixture. It starts with the teacher's embeddings,
+    reduced to its width, and the embeddings of its own pieces are made from them by `inherit`.
 
-    Only what learns reads the mixture: evaluations do not, nor does the student that is saved, which has none of it.
+    Only training reads the mixture: evaluations and the saved student do not.
 
     Args:
         teacher: A pipeline with a transformer of spacy-transformers whose tokenizer is a WordPiece.
-        probability: p, with which a word is read in the teacher's pieces, drawn for each word each time that it is
-            read. From 0 to below 1; with 0 the student reads its own alone, which begin as they would.
+        probability: p, the probability that a word is read in the teacher's pieces, drawn each time that it is read.
+            At least 0 and less than 1. With 0 the student reads only its own pieces, which start the same.
 
     Raises:
-        DistillationError: TD226, there is no such probability; TD227, the teacher has no pieces to mix in.
+        DistillationError: TD226, the probability is out of range; TD227, the teacher has no pieces to mix in.
     """
     if not 0 <= probability < 1:
         raise DistillationError("TD226", probability=probability)
@@ -57,7 +56,7 @@ def piece_vectors(teacher: Language) -> tuple[Pieces, Floats]:
     """Read a teacher's pieces and their embeddings, shape (pieces, width of an embedding).
 
     Raises:
-        DistillationError: TD227, it has none that are a WordPiece of Hugging Face's `tokenizers`.
+        DistillationError: TD227, it has no WordPiece tokenizer of Hugging Face's `tokenizers`.
     """
     found = find_pieces(teacher)
     if found is None:
@@ -69,14 +68,15 @@ def piece_vectors(teacher: Language) -> tuple[Pieces, Floats]:
 
 
 def fit_to_table(vectors: Floats, table: Floats) -> Floats:
-    """Bring vectors to the width and the spread of a table that they are to stand beside.
+    """Give vectors the width and spread of a table.
 
     Args:
-        vectors: Shape (rows, width). Of a wider one the principal components are taken; a narrower one has zeros added.
+        vectors: Shape (rows, width). Wider ones are reduced to their principal components, narrower ones padded with
+            zeros.
         table: Shape (other rows, other width).
 
     Returns:
-        Around 0, float32, shape (rows, other width).
+        Centred vectors, float32, shape (rows, other width).
     """
     width = table.shape[1]
     narrow = principal_components(vectors, width)
@@ -89,7 +89,8 @@ def own_vectors(node: Model) -> Floats:
 
 
 def inherit(own: Pieces, table: Floats, teacher: Pieces, vectors: Floats) -> Floats:
-    """Begin a student's embeddings where its teacher's are: a piece's with the mean of the pieces that spell it.
+    """Start a student's embeddings from its teacher's: each piece with the mean of the teacher's pieces that spell
+    it.
 
     This is the fast vocabulary transfer of Gee et al. (arXiv 2402.09977).
 
@@ -100,7 +101,7 @@ def inherit(own: Pieces, table: Floats, teacher: Pieces, vectors: Floats) -> Flo
         vectors: Their embeddings, shape (teacher's pieces, width).
 
     Returns:
-        New embeddings, in the shape of `table`; of pieces that the teacher cannot spell, what they were.
+        New embeddings, in the shape of `table`. Pieces that the teacher cannot spell keep their embeddings.
     """
     known = teacher.tokenizer.get_vocab()
     found = table.copy()

@@ -1,4 +1,4 @@
-"""Sub-word pieces: how a transformer student cuts tokens up, and where its vocabulary of pieces comes from."""
+"""Word pieces: how a transformer student splits tokens, and where its vocabulary comes from."""
 
 import hashlib
 from collections import Counter
@@ -27,10 +27,10 @@ CACHE_SIZE = 50_000
 
 
 class Pieces:
-    """A WordPiece vocabulary and how it is used, as one JSON text of Hugging Face's `tokenizers`."""
+    """A WordPiece tokenizer, kept as the JSON of Hugging Face's `tokenizers`."""
 
     def __init__(self, json: str = "") -> None:
-        """Take over a tokenizer; an empty one is filled when the model is initialized or loaded."""
+        """Use a tokenizer. An empty one is filled when the model is initialized or loaded."""
         self.json = json
         self._tokenizer: Any = None
         self._cache: dict[str, Sequence[int]] = {}
@@ -63,7 +63,7 @@ class Pieces:
         return self.tokenizer.token_to_id(piece)
 
     def cut(self, words: Iterable[str]) -> list[Sequence[int]]:
-        """Cut words into pieces, each into one at least: white space and what is not known are `UNKNOWN`."""
+        """Split words into pieces, at least one per word. White space and unknown text are `UNKNOWN`."""
         cache = self._cache
         found = []
         for word in words:
@@ -83,7 +83,8 @@ class Pieces:
 
 
 class MixedPieces:
-    """A student's own pieces and, numbered after them, its teacher's; of which a word is made is drawn each time."""
+    """A student's own pieces and, numbered after them, its teacher's. Each word is read in one or the other, at
+    random."""
 
     def __init__(self, own: Pieces, teacher: Pieces, *, first: int, probability: float) -> None:
         """Mix two vocabularies.
@@ -92,7 +93,7 @@ class MixedPieces:
             own: The student's.
             teacher: The teacher's.
             first: The number that the teacher's piece 0 has here.
-            probability: With which a word is made of the teacher's pieces.
+            probability: The probability that a word is read in the teacher's pieces.
         """
         self.own = own
         self.teacher = teacher
@@ -104,7 +105,7 @@ class MixedPieces:
         return self.own.id_of(piece)
 
     def cut(self, words: Iterable[str]) -> list[Sequence[int]]:
-        """Cut words into pieces, each into one at least, and all of a word's into those of one vocabulary."""
+        """Split words into pieces, at least one per word, and all of a word from one vocabulary."""
         words = list(words)
         # NumPy's own random numbers, which a checkpoint holds: a resumed run draws as it would have.
         is_teachers = numpy.random.random(len(words)) < self.probability
@@ -126,8 +127,8 @@ def train_pieces_callback(path: str | None, column: str = "text") -> Callable[[L
     """Make the callback `spacy-tinydistill.TrainPieces.v1`, for `[initialize.before_init]`.
 
     Args:
-        path: The text that the pieces are to be good for, as `corpus.text_corpus` takes it.
-        column: Another name for the "text" of JSONL and CSV.
+        path: Text like that which the student will read, as for `corpus.text_corpus`.
+        column: The column of the text, in JSONL and CSV.
     """
 
     def fill(nlp: Language) -> None:
@@ -159,15 +160,15 @@ def teacher_pieces_callback(teacher: str) -> Callable[[Language], None]:
 
 
 def train_pieces(texts: Callable[[], Iterable[str]], size: int) -> Pieces:
-    """Find the pieces that a text is best cut into: WordPiece, with upper and lower case kept apart.
+    """Train WordPiece pieces on a text. Upper and lower case are distinct.
 
     Args:
-        texts: Begins to read the texts, each time it is called; they are read twice.
-        size: The most pieces.
+        texts: Starts to read the texts each time it is called. They are read twice.
+        size: Maximum number of pieces.
 
     Returns:
-        The same vocabulary for the same texts. A quarter of it at most are characters, the most frequent ones, and as
-        many their `CONTINUED` forms.
+        The vocabulary, the same for the same texts. At most a quarter of it are characters, the most frequent ones,
+        and as many their `CONTINUED` forms.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
@@ -201,10 +202,10 @@ def train_pieces(texts: Callable[[], Iterable[str]], size: int) -> Pieces:
 
 
 def copy_pieces(teacher: Language) -> Pieces:
-    """Take over the pieces of a teacher's tokenizer.
+    """Copy the pieces of a teacher's tokenizer.
 
     Raises:
-        DistillationError: TD215, the teacher has none that is a WordPiece of Hugging Face's `tokenizers`.
+        DistillationError: TD215, the teacher has no WordPiece tokenizer of Hugging Face's `tokenizers`.
     """
     found = find_pieces(teacher)
     if found is None:
@@ -213,13 +214,13 @@ def copy_pieces(teacher: Language) -> Pieces:
 
 
 def find_pieces(teacher: Language) -> tuple[Any, Pieces] | None:
-    """Find the pipe whose tokenizer is a fast WordPiece, and copy its pieces; None where there is none."""
+    """Find the pipe with a fast WordPiece tokenizer and copy its pieces, else return None."""
     found = ((pipe, pieces_of(pipe)) for _, pipe in pipes_of(teacher))
     return next(((pipe, pieces) for pipe, pieces in found if pieces), None)
 
 
 def pieces_of(pipe: Any) -> Pieces:
-    """Copy the pieces of one of a teacher's pipes; there are none where it has no fast WordPiece tokenizer."""
+    """Copy the pieces of one of a teacher's pipes; empty if it has no fast WordPiece tokenizer."""
     from tokenizers import Tokenizer
 
     backend: Any = getattr(getattr(getattr(pipe, "model", None), "tokenizer", None), "backend_tokenizer", None)

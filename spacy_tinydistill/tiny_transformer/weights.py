@@ -1,4 +1,4 @@
-"""A student's first weights from its teacher's: some of the layers, each of them narrower."""
+"""A student's initial weights from its teacher's: some of the layers, made narrower."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ def teacher_weights_callback(teacher: str, layers: str | Sequence[int] = "unifor
 
     Args:
         teacher: A pipeline with a BERT of spacy-transformers.
-        layers: From which of its layers each of the student's starts: "uniform", "last", or a list that names one for
-            each, counted from 1. Where the list is empty, the student starts from its embeddings alone.
+        layers: The teacher's layer that each of the student's layers starts from: "uniform", "last", or a list of
+            layers, counted from 1. With an empty list only the embeddings are copied.
     """
 
     def fill(nlp: Language) -> None:
@@ -36,17 +36,17 @@ def teacher_weights_callback(teacher: str, layers: str | Sequence[int] = "unifor
 
 
 def start_from(teacher: Language, node: Model, layers: str | Sequence[int]) -> None:
-    """Give a `TinyTransformer.v1` what its size holds of a teacher's weights.
+    """Initialize a `TinyTransformer.v1` with a teacher's weights, reduced to its size.
 
     With E the teacher's embeddings and P their principal directions, as many as the student is wide, the student's
-    states are to be the teacher's times P: every matrix that reads them is multiplied by P, every one that writes them
-    by its transpose. Of each head, the products that matter, W_q^T W_k and W_o W_v, are cut down to the student's width
-    of a head by a singular value decomposition, the best approximation of that rank. Of the dense layer those units
-    are taken whose weights, in and out, are largest. A student of the teacher's own size is the teacher.
+    states approximate the teacher's times P: matrices that read states are multiplied by P, matrices that write them
+    by its transpose. The products of each head, W_q^T W_k and W_o W_v, are reduced to the student's width of a head
+    by a singular value decomposition, the best approximation of that rank. The dense layer keeps the units with the
+    largest weights, in and out. A student of the teacher's size equals the teacher.
 
     Args:
         teacher: A pipeline with a BERT of spacy-transformers.
-        node: From `find_transformer`, initialized, with the teacher's pieces.
+        node: A model from `find_transformer`, initialized, with the teacher's pieces.
         layers: See `teacher_weights_callback`.
 
     Raises:
