@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: distill test lint format docs fuzz clean
+.PHONY: distill test lint format docs site dist fuzz clean
 
 # Distil the default student: from PyPI to an installable wheel in packages/.
 distill: $(VENV)/.installed-demo
 	$(BIN)/python -m spacy project run distill
 
 # Everything that CI checks.
-test: $(VENV)/.installed-test lint
+test: $(VENV)/.installed-test lint site
 	# Not the files with the fewest tests last: these take longest.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20
 
@@ -24,10 +24,19 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The pages that are made from the sources.
+# The pages and the picture that are made from the sources.
 docs: $(VENV)/.installed-test
+	$(BIN)/python scripts/picture.py
 	$(BIN)/python scripts/config_docs.py
 	$(BIN)/python scripts/troubleshooting_docs.py
+
+# The site, in build/site; a broken link is an error.
+site: $(VENV)/.installed-test
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/site
+
+# The package's wheel and source archive, in dist/.
+dist: $(VENV)/.installed-demo
+	$(BIN)/python -m build
 
 # What reads files of others, with bytes that nobody thought of; the new ones that reach far are in build/fuzz.
 SECONDS_EACH ?= 600
