@@ -33,6 +33,10 @@ PARTS = {
         "A folder of targets (a *store*) holds what one teacher predicted for certain texts and pipes. It is checked "
         "against the config that wants to learn from it.",
     ),
+    9: (
+        "Installation",
+        "What only distilling and comparing need is in extras, so that a student's user need not install it.",
+    ),
 }
 
 # Causes and cures for which a message has no room.

@@ -18,7 +18,6 @@ from spacy.util import registry
 from thinc.api import Model
 
 from ..errors import DistillationError
-from ..losses import soft_binary_cross_entropy, soft_cross_entropy
 from ..targets.records import Arrays
 
 teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
@@ -234,24 +233,6 @@ def match_teachers(name: str, labels: Sequence[Sequence[str]]) -> list[numpy.nda
             shown = ", ".join(map(repr, odd[:5])) + (", ..." if len(odd) > 5 else "")
             raise DistillationError("TD220", pipe=name, number=number, count=len(odd), labels=shown)
     return [match_labels(name, labels[0], other) for other in labels]
-
-
-def soft_label_gradient(model: Model, scores: Any, teacher: Any, *, temperature: float) -> tuple[Any, float]:
-    """Compare a classifier's output with the teacher's, as its labels exclude each other or not.
-
-    Args:
-        model: The student pipe's model.
-        scores: What it said, probabilities, shape (rows, labels).
-        teacher: What the teacher said, same shape and order.
-        temperature: See `losses.soft_cross_entropy`.
-
-    Returns:
-        The gradient to hand to the model's backprop callback, same shape, and the loss summed over the rows.
-    """
-    activation = output_activation(model)
-    loss_function = soft_binary_cross_entropy if activation == "logistic" else soft_cross_entropy
-    gradient, loss = loss_function(scores, model.ops.asarray2f(teacher), temperature=temperature)
-    return to_output_gradient(activation, scores, gradient), loss
 
 
 def output_activation(model: Model) -> str:

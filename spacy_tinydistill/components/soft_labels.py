@@ -8,8 +8,18 @@ import numpy
 from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
+from ..losses import soft_binary_cross_entropy, soft_cross_entropy
 from ..targets.records import Arrays
-from .base import Average, Lesson, TeachingRule, check_temperature, match_labels, match_teachers, soft_label_gradient
+from .base import (
+    Average,
+    Lesson,
+    TeachingRule,
+    check_temperature,
+    match_labels,
+    match_teachers,
+    output_activation,
+    to_output_gradient,
+)
 
 
 class SoftLabels(TeachingRule):
@@ -78,6 +88,20 @@ class SoftLabels(TeachingRule):
         rows[:, columns] = recorded
         return rows
 
+    def compare(self, student: Any, teacher: Any, *, exclusive: bool) -> tuple[Any, float]:
+        """Compute the loss. Override this method for a loss of your own.
+
+        Args:
+            student: The student's probabilities, shape (rows, labels).
+            teacher: The teacher's probabilities, same shape and order.
+            exclusive: Whether each row sums to 1. If not, each label is a yes/no question.
+
+        Returns:
+            The gradient with respect to the student's logits, same shape, and the loss summed over the rows.
+        """
+        loss_function = soft_cross_entropy if exclusive else soft_binary_cross_entropy
+        return loss_function(student, teacher, temperature=self.temperature)
+
     def make_input(self, model: Any, docs: Sequence[Doc], targets: Sequence[Arrays]) -> Any:
         """Make of a batch what the student's model reads: by itself the Docs."""
         return docs
@@ -102,6 +126,8 @@ class SoftLabelsLesson(Lesson):
         scores, backprop = model.begin_update(self.rule.make_input(model, docs, targets))
         by_doc = isinstance(scores, list)
         rows = model.ops.xp.concatenate(scores) if by_doc else scores
-        gradient, loss = soft_label_gradient(model, rows, teacher, temperature=self.rule.temperature)
+        activation = output_activation(model)
+        gradient, loss = self.rule.compare(rows, model.ops.asarray2f(teacher), exclusive=activation != "logistic")
+        gradient = to_output_gradient(activation, rows, gradient)
         backprop(model.ops.unflatten(gradient, [len(part) for part in scores]) if by_doc else gradient)
         return loss
