@@ -194,9 +194,9 @@ MESSAGES: dict[str, str] = {
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
     "TD509": "{path} cannot be written: {reason}. Files written before are complete. Free some space or correct the "
     "folder's permissions, then give the same command again (spacy distill: with --resume).",
-    "TD510": "A student's pipe cannot be made from the teacher's pipe {pipe!r}: the config of its factory {factory!r} does not say what "
-    "its {settings} is. Register the function, for example as @misc, and let the factory take it as a setting of that "
-    "name; or leave the pipe out with --pipeline.",
+    "TD510": "A student's pipe cannot be made from the teacher's pipe {pipe!r}: the config of its factory {factory!r} "
+    "does not say what its {settings} is. Register the function, for example as @misc, and let the factory take it as "
+    "a setting of that name; or leave the pipe out with --pipeline.",
     # Static vectors
     "TD520": "The teacher has no encoder to make vectors from. Its pipes are {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",

@@ -147,6 +147,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the pages have commands for bash")
 @pytest.mark.parametrize("page", sorted(page for page in PAGES if runnable(page)))
 def test_a_page_runs_as_it_stands(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(page, tmp_path, monkeypatch)
