@@ -44,27 +44,27 @@ def text_corpus(
     escapechar: str | None = None,
     doublequote: bool = True,
 ) -> Reader:
-    """Make the reader `spacy-tinydistill.TextCorpus.v1`: text without annotations, for a teacher to speak about.
+    """Make the reader `spacy-tinydistill.TextCorpus.v1`: texts without annotations, which the teacher annotates.
 
     Args:
-        path: Null for none; or a file or a folder of files: JSONL with a "text" in each line, CSV with a column "text",
-            plain text with one text a line, any of them gzipped; or DocBins, of which only the text is read. Hidden
-            files in a folder are left out.
-        skip_bad_lines: Leave out lines of JSONL or CSV that have no text, and rows of CSV that have more or fewer
-            fields than the header, with their count as a warning, instead of an error at the first one.
-        max_length: Longer texts are learned in pieces of at most so many tokens; 0 leaves them whole.
-        limit: Stop after so many texts; 0 reads all.
-        column: Another name for the "text" of JSONL and CSV.
-        texts_per_doc: Join so many texts, with a space between two, as `spacy convert --n-sents` joins sentences. Where
-            each text is one sentence, a student that reads them alone never learns where a sentence ends.
-        augmenter: What makes more texts of each, the same ones each time, such as
+        path: A file or a folder of files: JSONL with a "text" per line, CSV with a column "text", plain text with one
+            text per line, any of them gzipped; or DocBins, of which only the texts are read. Hidden files in a folder
+            are left out. Null for no texts.
+        skip_bad_lines: Leave out lines of JSONL or CSV without a text, and rows of CSV with more or fewer fields than
+            the header. Their number is a warning. By default the first one is an error.
+        max_length: Maximum number of tokens. Longer texts are split. 0 for no limit.
+        limit: Maximum number of texts. 0 for no limit.
+        column: The column of the text, in JSONL and CSV.
+        texts_per_doc: The number of texts to join to one Doc, with spaces between, like `spacy convert --n-sents`. If
+            each text is one sentence, a student needs this to learn where sentences end.
+        augmenter: Makes variants of each text, the same ones each time, such as
             `spacy-tinydistill.NeighbourAugmenter.v1`.
-        delimiter: What stands between two columns of CSV, as in Python's module `csv`, and so the others; "\\t" is a
-            tab. Null finds it in the first line: a comma, in .tsv a tab, unless the column is only there with one of
-            `;`, tab and `|`.
-        quotechar: What stands around a text that holds the delimiter, a quote or a line break.
+        delimiter: The character between two columns of CSV; "\\t" is a tab. Null finds it in the first line: a comma,
+            in .tsv a tab, unless the column exists only with one of `;`, tab and `|`. This and the following settings
+            are those of Python's module `csv`.
+        quotechar: The character around a text that contains the delimiter, a quote or a line break.
         quoting: "QUOTE_NONE" for a file in which quotes are characters like others.
-        escapechar: What stands before a quote that belongs to the text, such as a backslash.
+        escapechar: The character before a quote that belongs to the text, such as a backslash.
         doublequote: A quote that belongs to the text is written twice.
 
     Raises:
@@ -88,14 +88,15 @@ def text_corpus(
 def gold_corpus(
     path: str | None, gold_preproc: bool = False, max_length: int = 0, limit: int = 0, augmenter: Callable | None = None
 ) -> Reader:
-    """Make the reader `spacy-tinydistill.GoldCorpus.v1`: gold annotations, as spaCy's own corpus does.
+    """Make the reader `spacy-tinydistill.GoldCorpus.v1`: gold annotations, like `spacy.Corpus.v1`.
 
     Args:
-        path: Null for none; or a DocBin, or a folder of them.
+        path: A DocBin or a folder of them. Null for none.
         gold_preproc: Make an Example of each sentence, with its gold tokens.
-        max_length: Longer Docs are cut into their sentences, or left out where none are known; 0 leaves them whole.
-        limit: Stop after so many Examples; 0 reads all.
-        augmenter: One of spaCy's, which varies the Examples.
+        max_length: Maximum number of tokens. Longer Docs are split into sentences, or left out if they have none. 0
+            for no limit.
+        limit: Maximum number of Examples. 0 for no limit.
+        augmenter: One of spaCy's augmenters.
 
     The reader raises TD102, TD103, TD104, TD107 and TD108 as `read_texts` does.
     """

@@ -24,7 +24,7 @@ teaching_rules = catalogue.create("spacy", "teaching_rules", entry_points=True)
 registry.teaching_rules = teaching_rules  # type: ignore[attr-defined]
 
 
-# Makes of what each of several teachers said of a Doc what the one would have said that they are together.
+# Averages several teachers' targets for one Doc.
 Average = Callable[[Sequence[Arrays]], Arrays]
 
 

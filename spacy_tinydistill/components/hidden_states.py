@@ -20,14 +20,13 @@ from .base import Lesson, Reads, TeachingRule
 class HiddenStates(TeachingRule):
     """The hidden-state loss of TinyBERT (Jiao et al., arXiv 1909.10351, eq. 8), for any encoder of spaCy tokens.
 
-    Teacher and student may cut words into other pieces, or into none: what is compared are vectors of spaCy's tokens,
-    the teacher's pooled from its pieces. The student's go through a learned linear layer, W_h in the equation, which
-    brings them to the teacher's width. It belongs to the lesson, and no student is saved with it.
+    It compares the vectors of spaCy's tokens; the teacher's are averaged over its pieces. A learned linear layer, W_h
+    in the equation, projects the student's vectors to the teacher's width. It is not saved with the student.
 
     Args:
-        layers: Which of the teacher's layers to learn: 0 is its embeddings, 1 its first layer, -1 its last. What is
-            recorded of each takes two bytes for each token and dimension.
-        weight: Of this loss; those of the pipes that read the encoder have weight 1.
+        layers: The teacher's layers to learn: 0 for its embeddings, 1 for its first layer, -1 for its last. Each
+            takes two bytes per token and dimension on disk.
+        weight: The weight of this loss. The losses of the pipes on the encoder have weight 1.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS

@@ -29,7 +29,7 @@ class SoftLabels(TeachingRule):
     of the teacher's labels.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:

@@ -16,11 +16,11 @@ from .soft_labels import SoftLabels
 class SpanBounds(SoftLabels):
     """Soft labels for each token (Hinton et al., arXiv 1503.02531): whether a span begins there, and whether one ends.
 
-    The two do not exclude each other, so the loss is the binary cross entropy of each. Which spans come of them is
-    decided by the pipe's own settings, such as its threshold, which the student has from its teacher.
+    The two do not exclude each other, so the loss is the binary cross-entropy of each. The pipe's own settings, such
+    as its threshold, decide which spans come out; the student has its teacher's.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
     """
 
     def accepts(self, student: Any, teacher: Any) -> bool:

@@ -21,10 +21,10 @@ NEGATIVE_LABEL = "(none)"
 class SpanLabels(SoftLabels):
     """Soft labels for each suggested span (Hinton et al., arXiv 1503.02531).
 
-    The student learns on the spans that the teacher's suggester proposed, so the two may have different ones.
+    The student learns the spans that the teacher's suggester proposed, so the two may have different suggesters.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
     """
 
     # A suggester may read anything from the Doc: sentences, noun chunks, other span groups.

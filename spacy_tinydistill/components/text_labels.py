@@ -19,7 +19,7 @@ class TextLabels(SoftLabels):
     """Soft labels for each Doc (Hinton et al., arXiv 1503.02531), exclusive or not as the student's model is.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
     """
 
     def accepts(self, student: Any, teacher: Any) -> bool:

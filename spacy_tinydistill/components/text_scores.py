@@ -14,10 +14,10 @@ from .soft_labels import SoftLabels
 
 
 class TextScores(SoftLabels):
-    """Soft labels for each Doc, as `TextLabels`, from an `hf_text_pipe` of spacy-huggingface-pipelines.
+    """Soft labels for each Doc, like `TextLabels`, from an `hf_text_pipe` of spacy-huggingface-pipelines.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS

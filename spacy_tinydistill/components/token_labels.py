@@ -27,8 +27,8 @@ class TokenLabels(SoftLabels):
     """Soft labels for each token (Hinton et al., arXiv 1503.02531).
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
-        top_k: How many labels to keep per token; 0 keeps all.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
+        top_k: The number of labels to record per token. 0 for all.
     """
 
     def __init__(self, temperature: float = 1.0, top_k: int = 16) -> None:

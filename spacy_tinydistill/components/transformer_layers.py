@@ -28,30 +28,29 @@ EMBEDDINGS = "embeddings"
 class TransformerLayers(TeachingRule):
     """The layer-to-layer losses of TinyBERT (Jiao et al., arXiv 1909.10351, eq. 7-9), for a `TinyTransformer.v1`.
 
-    Embeddings and hidden states are compared token by token: teacher and student may cut words into other pieces, and
-    both sides' vectors are pooled from them. Where the widths differ, the student's go through W_e and W_h, learned
-    linear layers that belong to the lesson. Attention goes from piece to piece, so it needs the same pieces: a Doc that
-    the two cut otherwise, such as at an apostrophe, or that one of them reads in several windows, teaches the rest.
+    Embeddings and hidden states are compared token by token, averaged over each side's pieces. If the widths differ,
+    W_e and W_h, learned linear layers, project the student's to the teacher's width. They are not saved with the
+    student. Attention is compared piece by piece, so it needs the same pieces. A Doc that the two split differently,
+    for example at an apostrophe, or that one of them reads in several windows, teaches only the rest.
 
-    With a `down_weight` hidden states are compared both ways, the student's projected up by W_h and the teacher's down
-    by W_down, one pair for all layers: the shared projections of Zhao et al. (arXiv 1909.11687, section 3.2 of its
-    first version). There they align the *weights* of layers, of which both models must have as many; what a teacher
-    says, and what is recorded of it, are its states. Both sides of the second comparison are learned, the student's
-    states and W_down, and both might shrink to nothing: so it counts in units of the variance of the student's states
-    in the batch (`losses.unexplained_variance`), which makes shrinking worth nothing, and goes only together with the
-    first, in which states that are all alike, or differ in few directions, cannot give the teacher's back.
+    With a `down_weight` hidden states are also compared at the student's width, to which W_down projects the
+    teacher's: the shared projections of Zhao et al. (arXiv 1909.11687, section 3.2 of its first version). There they
+    align the *weights* of two models with the same number of layers; here they align recorded states. Both sides of
+    this comparison are learned and could shrink to nothing, so the loss is in units of the variance of the student's
+    states in the batch (`losses.unexplained_variance`), and it needs the other comparison, which keeps the states
+    from becoming alike.
 
-    A weight of 0 leaves its part out, and nothing is recorded for it. Attention takes most room by far: for a text of l
-    pieces two bytes for each layer of the student, each head and each of l * l pairs.
+    A part with weight 0 is left out and not recorded. Attention takes by far the most room on disk: for a text of l
+    pieces, two bytes for each layer of the student, each head and each of l * l pairs.
 
     Args:
-        layers: From which of the teacher's layers each of the student's learns: "uniform", "last", or a list that
-            names one for each, counted from 1.
-        embeddings_weight: Of the embeddings' loss; those of the pipes that read the encoder have weight 1.
-        hidden_weight: Of the hidden states'.
-        attention_weight: Of the attention's. It needs a student with the teacher's pieces and as many heads.
-        down_weight: Of the hidden states' at the student's width, to which the teacher's are projected down. It needs
-            `hidden_weight` above 0, of the comparison at the teacher's width.
+        layers: The teacher's layer that each of the student's layers learns from: "uniform", "last", or a list of
+            layers, counted from 1.
+        embeddings_weight: The weight of the loss on embeddings. The losses of the pipes on the encoder have weight 1.
+        hidden_weight: The weight of the loss on hidden states.
+        attention_weight: The weight of the loss on attention. It needs the teacher's pieces and number of heads.
+        down_weight: The weight of the loss on hidden states at the student's width. It needs a `hidden_weight` above
+            0.
     """
 
     reads: ClassVar[Reads] = Reads.OWN_ANNOTATIONS

@@ -20,16 +20,17 @@ FACTORIES: dict[type | None, str] = {EntityRecognizer: "ner", DependencyParser: 
 
 
 class Transitions(TeachingRule):
-    """Soft labels for each transition, on the states that the student itself reaches, or on those of its teacher.
+    """Soft labels for each transition, in the states that the student itself reaches, or in those of its teacher.
 
-    A student that only ever sees its teacher's states never learns to recover from its own mistakes (the reason for
-    DAgger, Ross et al., arXiv 1011.0686). So what is recorded are not scores but the token vectors that the
-    teacher's step model reads, and the small step model itself: with these it scores any state, later, at no
-    transformer's cost. The same paper has the teacher lead at times, with a share (its beta) that may fall to 0.
+    A student that sees only its teacher's states does not learn to recover from its own mistakes (DAgger, Ross et
+    al., arXiv 1011.0686). So not scores are recorded, but the token vectors that the teacher's step model reads, and
+    the small step model itself. They score any state later, without the transformer. In the paper the teacher leads
+    in a share of the cases (beta), which may be 0.
 
     Args:
-        temperature: Softens teacher and student alike before they are compared; see `losses.soft_cross_entropy`.
-        teacher_share: Of so many Docs, from 0 to 1, the teacher's states are learned in place of the student's own.
+        temperature: Softens both distributions before they are compared; see `losses.soft_cross_entropy`.
+        teacher_share: The share of the Docs, from 0 to 1, for which the teacher's states are used in place of the
+            student's.
     """
 
     def __init__(self, temperature: float = 1.0, teacher_share: float = 0.0) -> None:
