@@ -9,6 +9,16 @@ from pathlib import Path
 from .errors import DistillationError
 
 
+def list_files(folder: Path) -> Iterator[Path]:
+    """List the files in a folder and in those below it, by name."""
+    return (file for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Sum the sizes of all files in a folder and in those below it."""
+    return sum(file.stat().st_size for file in list_files(folder))
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it appears whole or not at all, also where the machine stops."""
     new = path.with_name(f"{path.name}.new")

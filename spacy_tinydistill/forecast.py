@@ -20,9 +20,9 @@ from spacy.training import Example
 from . import loop
 from .components.base import Lesson
 from .corpus import make_examples
+from .files import bytes_on_disk
 from .material import list_folders, make_corpus, make_evaluate, open_targets, start_student
 from .preflight import Ready
-from .report.size import bytes_on_disk
 from .report.worker import peak_memory
 from .run import LEARNED, SAMPLE, Corpora, Run, list_records
 from .schemas import DistillationConfig

@@ -20,7 +20,8 @@ import spacy_tinydistill.cli.distill
 import spacy_tinydistill.cli.init_config
 import spacy_tinydistill.cli.init_vectors  # noqa: F401
 from spacy_tinydistill.evaluation_log import read_curve
-from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.files import bytes_on_disk
+from spacy_tinydistill.report.size import count_parameters
 from spacy_tinydistill.run import prepare
 
 # Enough for a student of these 36 texts.

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from spacy_tinydistill import api, forecast, preflight, run
 from spacy_tinydistill.cli import debug as debug_command
-from spacy_tinydistill.report.size import bytes_on_disk
+from spacy_tinydistill.files import bytes_on_disk
 from spacy_tinydistill.run import list_records
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.targets.store import read_manifest
