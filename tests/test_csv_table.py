@@ -305,7 +305,8 @@ def test_a_table_gives_the_texts_that_were_written_or_an_error(table: tuple, tmp
     is_readable = encoding != "utf-16" and (content.isascii() or encoding.startswith("utf-8"))
     if any(len(row) != len(header) for row in said) or not is_readable or len({*header}) < len(header):
         assert ours is None
-    else:
+    # A row of nothing but empty fields may be a line that is no row.
+    elif ours is not None or all(len(row) == len(header) for row in rows):
         texts = [row[header.index("text")] for row in said]
         assert (ours or []) == [text for text in texts if text.strip()]
 

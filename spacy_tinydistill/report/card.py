@@ -10,7 +10,7 @@ from wasabi import MarkdownRenderer
 
 from ..errors import DistillationError
 from ..files import write_whole
-from .table import megabytes, percent, score_rows
+from .table import alignment_warnings, megabytes, percent, score_header, score_rows
 
 META_NAME = "meta.json"
 TITLE = "### Distillation"
@@ -56,11 +56,12 @@ def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     md.add(md.table(list(_facts(meta, report)), ["Feature", "Description"]))
     rows = [tuple(map(cell, row)) for row in score_rows(dict(report))]
     if rows:
-        header = ["Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"]
-        md.add(md.table(rows, header, ["l", "l", "r", "r", "r", "r"]))
+        header = score_header(dict(report))
+        md.add(md.table(rows, header, ["l", "l", *"rrrrr"][: len(header)]))
         md.add(
             "In per cent. Retention is the student's score over the teacher's; agreement is the student's score with "
             "the teacher's annotations as the reference."
+            + (" Counted is the share of gold tokens that a score counts." if "Counted" in header else "")
         )
     md.add(md.title(3, "Limits"))
     md.add(md.list(list(_limits(report))))
@@ -116,6 +117,7 @@ def _limits(report: Mapping[str, Any]) -> list[str]:
     ]
     if not report["data"]["gold"]:
         limits.append("There were no gold annotations: agreement says nothing of whether the teacher is right.")
+    limits += alignment_warnings(dict(report))
     weakest = sorted(
         (counts["agreement"], pipe, label, counts["teacher"])
         for pipe, labels in report["labels"].items()

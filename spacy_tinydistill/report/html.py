@@ -10,7 +10,17 @@ from markupsafe import Markup, escape
 from spacy.displacy import DependencyRenderer, EntityRenderer, SpanRenderer
 
 from .plots import plot_lines, plot_points
-from .table import NOISE, ROLES, is_noisy, megabytes, percent, resource_rows, score_rows
+from .table import (
+    NOISE,
+    ROLES,
+    alignment_warnings,
+    is_noisy,
+    megabytes,
+    percent,
+    resource_rows,
+    score_header,
+    score_rows,
+)
 
 TEMPLATE = "report.html.jinja"
 
@@ -37,6 +47,8 @@ def to_html(report: Mapping[str, Any]) -> str:
     return _template().render(
         report=report,
         scores=score_rows(dict(report)),
+        score_header=score_header(dict(report)),
+        alignment=alignment_warnings(dict(report)),
         resources=resource_rows(dict(report)),
         noise=NOISE if is_noisy(dict(report)) else "",
         benchmark=_benchmark_command(report),

@@ -13,6 +13,7 @@ from spacy.training import Example
 from tqdm import tqdm
 
 from ..components.annotations import decide
+from ..gold_tokens import count_gold_tokens, share_counted
 
 Scores = dict[str, Any]
 
@@ -42,7 +43,9 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
         (empty without gold); `retention` and `agreement` by score, for the scores that both have (None:
         nothing to score, or the teacher's score is 0); `pipes`: the names of the scores of each of the
         student's pipes; `overall`: `retention` and `agreement` in one number each, by the weights that the
-        student's config gives to its scores.
+        student's config gives to its scores. With gold annotations also `aligned`, the share of gold tokens that are
+        tokens of the teacher's and of the student's, and `counted`, the share of them that each of the student's
+        scores counts (see `gold_tokens`), for scores of tokens; else they are empty.
     """
     said = DocBin(docs=teacher.docs)
     said.cats = [decide(teacher.nlp, cats) for cats in said.cats]
@@ -56,6 +59,12 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
         role: _flatten(_score(side.nlp, side.docs, non_empty(side.nlp, gold))) if gold and side.docs else {}
         for role, side in (("teacher", teacher), ("student", student))
     }
+    aligned: dict[str, float | None] = {}
+    counted: dict[str, float | None] = {}
+    for role, side in (("teacher", teacher), ("student", student)):
+        if gold and side.docs:
+            aligned[role], shares = count_gold_tokens(_pair(side.docs, non_empty(side.nlp, gold)))
+            counted = {name: share_counted(name, shares) for name in scores[role]}
     pipes = {pipe: list(names) for pipe, names in against_teacher.items() if names}
     weights = _weights(student.nlp, [name for pipe, names in pipes.items() if pipe != "tokenizer" for name in names])
     retention = {
@@ -70,6 +79,8 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
         "retention": retention,
         "agreement": agreement,
         "pipes": pipes,
+        "aligned": aligned,
+        "counted": counted,
         "overall": {
             "retention": ratio(_mean(scores["student"], kept), _mean(scores["teacher"], kept)),
             "agreement": _mean(agreement, weights),
@@ -143,8 +154,11 @@ def _mean(scores: Scores, weights: dict[str, float]) -> float | None:
 
 def _score(nlp: Language, docs: list[Doc], references: Iterator[Doc]) -> dict[str, Scores]:
     """Scores by the name of the pipe."""
-    examples = [Example(doc, reference) for doc, reference in zip(docs, references, strict=False)]
-    return _plain(Scorer(nlp).score(examples, per_component=True))
+    return _plain(Scorer(nlp).score(list(_pair(docs, references)), per_component=True))
+
+
+def _pair(docs: list[Doc], references: Iterator[Doc]) -> Iterator[Example]:
+    return (Example(doc, reference) for doc, reference in zip(docs, references, strict=False))
 
 
 def _flatten(scores_by_pipe: dict[str, Scores]) -> Scores:

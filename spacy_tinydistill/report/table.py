@@ -6,6 +6,8 @@ from typing import Any
 
 from wasabi import msg
 
+from ..gold_tokens import warn_of_alignment
+
 ROLES = ("teacher", "student")
 NOISY = 0.3
 NOISE = (
@@ -19,11 +21,13 @@ def print_report(report: dict[str, Any]) -> None:
     """Print a report: scores in per cent, then speed and size."""
     msg.table(
         score_rows(report),
-        header=("Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"),
-        aligns=("l", "l", "r", "r", "r", "r"),
+        header=score_header(report),
+        aligns=("l", "l", *"rrrrr")[: len(score_header(report))],
         divider=True,
         title="Scores (%)",
     )
+    for text in alignment_warnings(report):
+        msg.warn(text)
     msg.table(
         resource_rows(report),
         header=("", "Teacher", "Student", "Student is"),
@@ -41,11 +45,27 @@ def is_noisy(report: dict[str, Any]) -> bool:
     return any(_spread(runs) > NOISY for runs in passes)
 
 
+def alignment_warnings(report: dict[str, Any]) -> list[str]:
+    """Say of which of the two too few gold tokens are tokens for the scores to mean much."""
+    said = [warn_of_alignment(f"the {role}'s", share) for role, share in report.get("aligned", {}).items()]
+    return [text for text in said if text]
+
+
+def score_header(report: dict[str, Any]) -> list[str]:
+    """Name the columns of `score_rows`."""
+    header = ["Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"]
+    return [*header, "Counted"] if report.get("counted") else header
+
+
 def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """List the scores in per cent, each at the first pipe that has it. Precision and recall are left out if there is
-    F."""
+    """List the scores in per cent, each at the first pipe that has it. Precision and recall are left out if there is F.
+
+    With gold annotations the last column is the share of gold tokens that a score counts.
+    """
     columns = [report[role]["scores"] for role in ROLES]
     columns += [report["retention"], report["agreement"]]
+    if report.get("counted"):
+        columns.append(report["counted"])
     # With a teacher who was not asked there are none in common. Those by type are no rows.
     shown = {name for name, score in report["student"]["scores"].items() if score is None or isinstance(score, float)}
     shown = report["agreement"].keys() or shown
