@@ -42,8 +42,8 @@ from spacy.vocab import Vocab
 from spacy_tinydistill.components.annotations import harden
 from spacy_tinydistill.components.step_model import StepLayers, StepModel
 from spacy_tinydistill.corpus import Reader, read_texts, text_corpus
+from spacy_tinydistill.files import bytes_on_disk
 from spacy_tinydistill.pipes.pipeline import load_teacher
-from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.report.speed import measure_speed
 from spacy_tinydistill.student.config import SIZES
 from spacy_tinydistill.targets.records import Arrays, Role, unpack_soft_labels

@@ -26,7 +26,8 @@ from spacy.util import load_config
 
 from spacy_tinydistill.components.base import Size
 from spacy_tinydistill.corpus import read_texts
-from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.files import bytes_on_disk
+from spacy_tinydistill.report.size import count_parameters
 from spacy_tinydistill.report.speed import measure_speed
 from spacy_tinydistill.student.config import SIZES, student_config
 

@@ -34,7 +34,7 @@ from thinc.api import Config
 
 from spacy_tinydistill.augment import neighbour_augmenter
 from spacy_tinydistill.corpus import make_examples, read_texts
-from spacy_tinydistill.report.size import bytes_on_disk
+from spacy_tinydistill.files import bytes_on_disk
 
 RESULTS = Path("benchmarks/small_transformers.jsonl")
 WORK = Path("training/small-transformers")

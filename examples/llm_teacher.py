@@ -1,6 +1,6 @@
 """An LLM as a teacher, and a person who corrects it.
 
-    pip install spacy-tinydistill spacy-llm
+    pip install "spacy-tinydistill[llm]"
     python llm_teacher.py FOLDER
 
 The LLM is asked once about each text, and a tiny pipeline learns what it answered; where a person has corrected it,

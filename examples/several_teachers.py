@@ -1,6 +1,6 @@
 """Several teachers at once: what they say is averaged.
 
-    pip install spacy-tinydistill
+    pip install "spacy-tinydistill[distill]"
     python several_teachers.py FOLDER
 
 Each teacher here has seen other texts, and is mistaken now and then; their average is less sure where they disagree.

@@ -17,7 +17,7 @@ from thinc.api import Model, Ops, Optimizer, PyTorchShim, torch2xp, xp2torch
 from .components.base import Lesson
 from .errors import DistillationError
 from .files import write_whole
-from .pipes.pipeline import pipes_of
+from .pipes.pipeline import models_of, nodes_of, pipes_of
 
 FILE_NAME = "checkpoint.msgpack"
 
@@ -160,9 +160,9 @@ def _parameters(student: Language, lessons: Mapping[str, Lesson]) -> Iterator[_P
     """Every parameter once."""
     seen: set[int] = set()
     count: Counter[str] = Counter()
-    models = [(name, getattr(pipe, "model", None)) for name, pipe in pipes_of(student)]
-    for owner, model in [*models, *((f"{name} (lesson)", lesson.model) for name, lesson in lessons.items())]:
-        for node in model.walk() if isinstance(model, Model) else ():
+    own = [(f"{name} (lesson)", lesson) for name, lesson in lessons.items()]
+    for owner, model in models_of([*pipes_of(student), *own]):
+        for node in nodes_of([model]):
             if node.id not in seen:
                 seen.add(node.id)
                 count[owner] += 1

@@ -13,6 +13,16 @@ from .errors import DistillationError
 SECONDS_TO_REPLACE = 2.0
 
 
+def list_files(folder: Path) -> Iterator[Path]:
+    """List the files in a folder and in those below it, by name."""
+    return (file for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Sum the sizes of all files in a folder and in those below it."""
+    return sum(file.stat().st_size for file in list_files(folder))
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file completely or not at all, even if the machine stops."""
     new = path.with_name(f"{path.name}.new")

@@ -18,9 +18,9 @@ from spacy.tokens import Doc
 
 from . import loop
 from .dataset import LEARNED, Dataset
+from .files import bytes_on_disk
 from .output import DIR_TARGETS, list_folders
 from .prepare import Run
-from .report.size import bytes_on_disk
 from .report.worker import peak_memory
 from .schemas import DistillationConfig
 from .targets.records import Role

@@ -25,7 +25,7 @@ from .errors import DistillationError
 from .evaluation_log import CURVE_NAME, add_point, cut_back
 from .files import told_if_not_written
 from .pipes.device import fast_matrices, is_out_of_memory
-from .pipes.pipeline import is_encoder, pipes_of
+from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
 from .schemas import DistillationConfig
 from .signals import leave, stop_signals
 from .student.pipeline import save_student
@@ -475,8 +475,8 @@ def _split(batch: list[Taught], n_parts: int, halvings: int) -> list[list[Taught
 
 def _forget_gradients(student: Language, lessons: dict[str, Lesson]) -> None:
     """Set all gradients to 0, and let go of what encoders keep for the way back."""
-    own = (node for lesson in lessons.values() if lesson.model is not None for node in lesson.model.walk())
-    for node in chain(_nodes(student), own):
+    own = (lesson.model for lesson in lessons.values() if lesson.model is not None)
+    for node in nodes_of(chain(_models(student), own)):
         for name in node.param_names:
             if node.has_grad(name):
                 node.get_grad(name).fill(0)
@@ -490,7 +490,7 @@ def _forget_gradients(student: Language, lessons: dict[str, Lesson]) -> None:
 def _scale_gradients(student: Language, factor: float) -> None:
     if factor == 1.0:
         return
-    for node in _nodes(student):
+    for node in nodes_of(_models(student)):
         for name in node.param_names:
             if node.has_grad(name):
                 gradient = node.get_grad(name)
@@ -502,22 +502,14 @@ def _scale_gradients(student: Language, factor: float) -> None:
 
 
 def _check_weights(student: Language, progress: Progress) -> None:
-    for pipe_name, pipe in pipes_of(student):
-        if isinstance(getattr(pipe, "model", None), Model):
-            for node in pipe.model.walk():
-                weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
-                finite = [node.ops.xp.isfinite(array).all() for array in weights]
-                finite += [tensor.isfinite().all() for shim in node.shims for tensor in shim._model.parameters()]
-                if not all(finite):
-                    raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
+    for pipe_name, model in models_of(pipes_of(student)):
+        for node in nodes_of([model]):
+            weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
+            finite = [node.ops.xp.isfinite(array).all() for array in weights]
+            finite += [tensor.isfinite().all() for shim in node.shims for tensor in shim._model.parameters()]
+            if not all(finite):
+                raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
 
 
-def _nodes(student: Language) -> Iterator[Model]:
-    """Every node of every model, once."""
-    seen: set[int] = set()
-    for _, pipe in pipes_of(student):
-        if isinstance(getattr(pipe, "model", None), Model):
-            for node in pipe.model.walk():
-                if node.id not in seen:
-                    seen.add(node.id)
-                    yield node
+def _models(student: Language) -> Iterator[Model]:
+    return (model for _, model in models_of(pipes_of(student)))

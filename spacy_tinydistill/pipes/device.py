@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from spacy.language import Language
 from thinc.api import Model, NumpyOps, require_gpu
 
 from ..errors import DistillationError, needed
 from ..signals import uninterrupted
-from .pipeline import pipes_of
+from .pipeline import models_of, nodes_of, pipes_of
 
 with needed("distill"):
     from threadpoolctl import threadpool_limits
@@ -45,13 +46,9 @@ def fast_matrices(nlp: Language, *others: Model) -> Iterator[None]:
         others: More of them, such as its lessons'.
     """
     fast = NumpyOps(use_blis=False)
-    models = [pipe.model for _, pipe in pipes_of(nlp) if isinstance(getattr(pipe, "model", None), Model)]
-    changed = [
-        (node, node.ops)
-        for model in (*models, *others)
-        for node in model.walk()
-        if type(node.ops) is NumpyOps and node.ops.use_blis
-    ]
+    models = [model for _, model in models_of(pipes_of(nlp))]
+    nodes: list[tuple[Model, Any]] = [(node, node.ops) for node in nodes_of([*models, *others])]
+    changed = [(node, ops) for node, ops in nodes if type(ops) is NumpyOps and ops.use_blis]
     for node, _ in changed:
         node.ops = fast
     try:

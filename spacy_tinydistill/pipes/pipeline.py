@@ -1,11 +1,13 @@
 """Find and load a pipeline, and walk over its pipes."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.language import Language
 from spacy.util import get_package_path, is_package
+from thinc.api import Model
 
 from ..errors import DistillationError
 
@@ -42,6 +44,27 @@ def find_pipeline(name: str | Path) -> Path:
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:
     """A pipeline's pipes by name, in order; spaCy's own `Language.pipeline` types each as a bare callable."""
     return nlp.pipeline
+
+
+def models_of(pipes: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Model]]:
+    """Find the Thinc model of each pipe that has one.
+
+    Args:
+        pipes: With their names: `Language.pipeline`, or `Language.components`, in which there are disabled ones, too.
+    """
+    for name, pipe in pipes:
+        if isinstance(model := getattr(pipe, "model", None), Model):
+            yield name, model
+
+
+def nodes_of(models: Iterable[Model]) -> Iterator[Model]:
+    """Walk over the layers of some models, each once: pipes may share them."""
+    seen: set[int] = set()
+    for model in models:
+        for node in model.walk():
+            if node.id not in seen:
+                seen.add(node.id)
+                yield node
 
 
 def is_encoder(pipe: Any) -> bool:

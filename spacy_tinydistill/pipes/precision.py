@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from spacy.language import Language
-from thinc.api import CupyOps, Model, PyTorchShim, get_current_ops
+from thinc.api import CupyOps, PyTorchShim, get_current_ops
 
-from .pipeline import pipes_of
+from .pipeline import models_of, nodes_of, pipes_of
 
 # The first generation of NVIDIA's GPUs whose matrix units know bfloat16 (Ampere), and what CPUs that have such
 # instructions call them. Without them a CPU would take longer than in float32.
@@ -72,10 +72,8 @@ def autocast(module: Any, device: str) -> Iterator[None]:
 
 
 def _pytorch_modules(nlp: Language) -> Iterator[Any]:
-    for _, pipe in pipes_of(nlp):
-        if isinstance(getattr(pipe, "model", None), Model):
-            for node in pipe.model.walk():
-                yield from (shim._model for shim in node.shims if isinstance(shim, PyTorchShim))
+    for node in nodes_of(model for _, model in models_of(pipes_of(nlp))):
+        yield from (shim._model for shim in node.shims if isinstance(shim, PyTorchShim))
 
 
 def _to_float32(output: Any, convert: Callable[[Any], Any]) -> Any:

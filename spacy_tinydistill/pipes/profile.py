@@ -1,7 +1,6 @@
 """What a student takes over from its teacher beside what it learns: everything but the weights."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,7 @@ from spacy.util import registry
 from thinc.api import Config
 
 from ..errors import DistillationError
+from ..files import bytes_on_disk, list_files
 from .pipeline import find_pipeline, full_name, pipes_of
 from .third_party import find_weights, has_weights_elsewhere, list_labels
 
@@ -82,14 +82,14 @@ def profile_teacher(teacher: Language) -> TeacherProfile:
     tokenizer: Any = teacher.tokenizer
     return TeacherProfile(
         meta=_as_json(teacher.meta),
-        bytes_on_disk=bytes_on_disk(teacher),
+        bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
         pipes={name: _profile_pipe(pipe) for name, pipe in pipes_of(teacher)},
     )
 
 
-def bytes_on_disk(nlp: Language) -> int | None:
+def measure_bytes(nlp: Language) -> int | None:
     """Sum the sizes of all files that a pipeline was loaded from, in bytes; None where they are not all on disk."""
     if not getattr(nlp, "_path", None):
         return None
@@ -100,7 +100,7 @@ def bytes_on_disk(nlp: Language) -> int | None:
             if weights is None:
                 return None
             folders.append(weights)
-    return sum(file.stat().st_size for folder in folders for file in _files(folder))
+    return sum(map(bytes_on_disk, folders))
 
 
 def _profile_pipe(pipe: Any) -> PipeProfile:
@@ -122,7 +122,7 @@ def _files_of(pipe: Any) -> dict[str, bytes]:
     """Read what a pipe writes to disk. Not by way of bytes: an entity_ruler read from those forgets its phrases."""
     with TemporaryDirectory() as folder:
         pipe.to_disk(Path(folder) / FILES_NAME, exclude=["vocab"])
-        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in _files(Path(folder))}
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in list_files(Path(folder))}
 
 
 def write_files(files: dict[str, bytes], root: Path) -> Path:
@@ -174,7 +174,7 @@ def fingerprint(teacher: str | Path | Language) -> str:
 
 def _hash_folder(root: Path) -> str:
     total = hashlib.sha256()
-    for file in _files(root):
+    for file in list_files(root):
         name = file.relative_to(root).as_posix()
         if name not in NOT_IN_FINGERPRINT:
             digest = hashlib.sha256(_weights_of(file) if file.name == "model" else file.read_bytes())
@@ -201,7 +201,3 @@ def _weights_of(file: Path) -> bytes:
         return srsly.msgpack_dumps([fields["params"], fields["shims"]])
     except Exception:  # A pipe of another making, whose file is what it is
         return data
-
-
-def _files(root: Path) -> Iterator[Path]:
-    return (file for file in sorted(root.rglob("*")) if file.is_file())

@@ -19,9 +19,10 @@ from ..corpus import SUFFIXES, list_files, read_texts
 from ..errors import DistillationError
 from ..evaluation_log import CURVE_NAME, read_curve
 from ..pipes.device import use_device
-from ..pipes.profile import bytes_on_disk
+from ..pipes.labels import Said, list_layers
+from ..pipes.profile import measure_bytes
 from ..user_code import import_user_code
-from .annotations import Said, count_confusions, count_labels, list_layers, read_layers
+from .annotations import count_confusions, count_labels, read_layers
 from .card import write_meta
 from .disagreement import find_disagreements
 from .machine import describe_machine, installed_versions
@@ -202,7 +203,7 @@ def describe_pipeline(nlp: Language, path: str, scores: dict[str, Any]) -> dict[
         "path": path,
         "pipeline": list(nlp.pipe_names),
         "scores": scores,
-        "bytes": bytes_on_disk(nlp),
+        "bytes": measure_bytes(nlp),
         "parameters": count_parameters(nlp),
     }
 

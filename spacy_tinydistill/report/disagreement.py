@@ -7,7 +7,8 @@ from typing import Any
 from spacy.displacy import get_doc_settings
 from spacy.tokens import Doc, Span, Token
 
-from .annotations import Layer, Mark, Place, Reading, Said, differences, morph_label
+from ..pipes.labels import Layer, Mark, Place, Said, morph_label
+from .annotations import Reading, differences
 
 # So many are shown, shared among the ways to draw them.
 SENTENCES = 20

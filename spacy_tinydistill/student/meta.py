@@ -6,11 +6,10 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.util import get_minor_version_range
-from thinc.api import Model
 
 from ..pipes.pipeline import pipes_of
 from ..pipes.profile import TeacherProfile
-from ..tiny_transformer.encoder import NAME
+from ..tiny_transformer.encoder import transformers_of
 
 # What a teacher declares about itself that its student must pass on.
 INHERITED = ("author", "email", "url", "license", "sources")
@@ -34,8 +33,7 @@ def add_origin(
         scores: The first one's scores on the data on which the student is scored; empty where not known.
         texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
     """
-    models = [pipe.model for _, pipe in pipes_of(student) if isinstance(getattr(pipe, "model", None), Model)]
-    if any(node.name == NAME for model in models for node in model.walk()):
+    if any(transformers_of(pipes_of(student))):
         # spaCy would find that our architecture is in the config, and name the library without the extra.
         ours = f"spacy-tinydistill[tiny-transformer]{get_minor_version_range(version('spacy-tinydistill'))}"
         student.meta["requirements"] = list(dict.fromkeys([*student.meta.get("requirements", []), ours]))

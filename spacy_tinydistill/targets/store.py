@@ -19,7 +19,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -188,17 +188,26 @@ class StoreWriter:
         if self._lock:
             self._lock.release()
 
-    def is_recorded(self, number: int, records: Sequence[Record]) -> bool:
-        """Whether a shard is there already.
+    def cut_missing(
+        self, records: Iterable[Record], on_doc: Callable[[], object]
+    ) -> Iterator[tuple[int, list[Record]]]:
+        """Cut Docs into shards, and hand out those that are not there yet, each with its number.
+
+        Args:
+            records: All Docs, in their order.
+            on_doc: Called for each Doc of a shard that is there.
 
         Raises:
-            DistillationError: TD608, it is there, of other texts.
+            DistillationError: TD608, a shard is there, of other texts.
         """
-        if number >= len(self.manifest.shards):
-            return False
-        if self.manifest.shards[number].text != hash_tokens(records):
-            raise DistillationError("TD608", path=self.path, shard=shard_name(number))
-        return True
+        for number, shard in enumerate(cut_shards(records)):
+            if number >= len(self.manifest.shards):
+                yield number, shard
+                continue
+            if self.manifest.shards[number].text != hash_tokens(shard):
+                raise DistillationError("TD608", path=self.path, shard=shard_name(number))
+            for _ in shard:
+                on_doc()
 
     def write(self, number: int, records: Sequence[Record]) -> None:
         """Write the next shard: it appears whole or not at all."""

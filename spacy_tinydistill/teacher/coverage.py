@@ -1,6 +1,6 @@
 """How well texts fit a teacher: its unknown words, and the labels that it never predicts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,17 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..pipes.labels import Said, layer_of
 from ..pipes.pipeline import pipes_of
 
 # Letters of two scripts that no tokenizer was made for, cuneiform and Linear B.
 UNKNOWN_LETTERS = ("\U00012000", "\U00010000")
+
+# spaCy's `Morphology.EMPTY_MORPH`: a morphologizer's label that leaves nothing on a token.
+EMPTY_MORPH = "_"
+
+# What pipes write that is no label of theirs.
+UNLABELLED = ("token.lemma", "token.is_sent_start")
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,14 @@ def unpredicted_labels(teacher: Language, names: Iterable[str], docs: Iterable[D
     Returns:
         The labels by pipe, in the pipe's order. An empty list if all were predicted.
     """
-    labels: dict[str, Sequence[Any]] = {name: getattr(teacher.get_pipe(name), "labels", ()) for name in names}
-    written = {name: [where for where in teacher.get_pipe_meta(name).assigns if where in _READERS] for name in labels}
-    found: dict[str, set[Any]] = {name: set() for name in labels if labels[name] and written[name]}
+    layers = {name: layer for name in names if (layer := layer_of(teacher, name)) and layer.kind not in UNLABELLED}
+    labels: dict[str, Sequence[Any]] = {name: getattr(teacher.get_pipe(name), "labels", ()) for name in layers}
+    found: dict[str, set[str]] = {name: {EMPTY_MORPH} for name in layers if labels[name]}
     for doc in docs:
+        said = Said(doc, {label: float(value >= 0.5) for label, value in doc.cats.items()})
         for name in found:
-            for where in written[name]:
-                found[name].update(_READERS[where](doc))
+            for marks in (layers[name].read(said) or {}).values():
+                found[name].update(mark.label for mark in marks)
     return {name: [label for label in labels[name] if label not in found[name]] for name in found}
 
 
@@ -102,23 +110,3 @@ def _unknown_piece(encoder: Model, teacher: Language) -> int | None:
     one, other = _encode(encoder, [Doc(teacher.vocab, words=[letter]) for letter in UNKNOWN_LETTERS])
     # SentencePiece puts the beginning of a word first.
     return one[-1] if one == other else None
-
-
-def _morphs(doc: Doc) -> Iterator[str]:
-    """Name each token's morphology and part of speech as the morphologizer does."""
-    for token in doc:
-        feats = token.morph.to_dict()
-        if token.pos_:
-            feats["POS"] = token.pos_
-        yield doc.vocab.strings[doc.vocab.morphology.add(feats)]
-
-
-# How to read the labels that a Doc has, by what spaCy's pipes declare to write.
-_READERS: dict[str, Callable[[Doc], Iterable[Any]]] = {
-    "token.tag": lambda doc: (token.tag_ for token in doc),
-    "token.morph": _morphs,
-    "token.dep": lambda doc: (token.dep_ for token in doc),
-    "doc.ents": lambda doc: (ent.label_ for ent in doc.ents),
-    "doc.cats": lambda doc: (label for label, value in doc.cats.items() if value >= 0.5),
-    "doc.spans": lambda doc: (span.label_ for group in doc.spans.values() for span in group),
-}

@@ -26,7 +26,7 @@ from ..pipes.pipeline import load_teacher
 from ..pipes.profile import fingerprint
 from ..targets.folder import Folder
 from ..targets.records import Record
-from ..targets.store import PENDING, Shard, StoreWriter, cut_shards, describe_shard, read_shard, shard_name, to_arrow
+from ..targets.store import PENDING, Shard, StoreWriter, describe_shard, read_shard, shard_name, to_arrow
 from ..user_code import import_user_code
 from .recorder import record
 
@@ -108,13 +108,9 @@ def record_on_cluster(
         raise DistillationError("TD623", slot=worker.slot, found=resources)
     writer.folder.remove(PENDING)  # Of an earlier recording
     numbers = []
-    for number, shard in enumerate(cut_shards(records)):
-        if writer.is_recorded(number, shard):
-            for _ in shard:
-                on_doc()
-        else:
-            writer.folder.write(_tokens_name(number), to_arrow(shard))
-            numbers.append(number)
+    for number, shard in writer.cut_missing(records, on_doc):
+        writer.folder.write(_tokens_name(number), to_arrow(shard))
+        numbers.append(number)
     try:
         for entry in _record_shards(numbers, worker, count, plan, writer) if numbers else ():
             writer.add(entry)

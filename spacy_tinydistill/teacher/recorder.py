@@ -20,7 +20,7 @@ from ..pipes.pipeline import is_encoder, pipes_of
 from ..pipes.precision import fastest_precision
 from ..pipes.third_party import answers_kept, has_answered
 from ..targets.records import Record, Role, Targets, annotated_bytes
-from ..targets.store import StoreWriter, cut_shards
+from ..targets.store import StoreWriter
 
 # Docs are sorted by length within so many words, so that a transformer's batches hold little padding.
 WINDOW_WORDS = 20_000
@@ -49,11 +49,7 @@ def record_store(
     # One shard is written while the teacher speaks about the next.
     with ThreadPoolExecutor(max_workers=1) as executor:
         written: Future | None = None
-        for number, shard in enumerate(cut_shards(records)):
-            if writer.is_recorded(number, shard):
-                for _ in shard:
-                    on_doc()
-                continue
+        for number, shard in writer.cut_missing(records, on_doc):
             said = record(teacher, shard, plan, on_doc=on_doc)
             if written:
                 written.result()

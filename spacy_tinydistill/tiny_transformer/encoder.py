@@ -17,6 +17,7 @@ from thinc.api import ArgsKwargs, Model, PyTorchShim, torch2xp, xp2torch
 from thinc.types import Floats2d, Floats4d
 
 from ..errors import DistillationError
+from ..pipes.pipeline import models_of
 from .pieces import END, START, MixedPieces, Pieces
 
 NAME = "tiny_transformer"
@@ -112,9 +113,8 @@ def transformers_of(pipes: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Mod
     Args:
         pipes: With their names, such as `Language.components`.
     """
-    for name, pipe in pipes:
-        model = getattr(pipe, "model", None)
-        node = find_transformer(model) if isinstance(model, Model) else None
+    for name, model in models_of(pipes):
+        node = find_transformer(model)
         if node is not None:
             yield name, node
 
@@ -351,7 +351,13 @@ def _to_torch(chunk: Chunk, device: Any, dropout: float, scored: Sequence[int]) 
 
 
 class _Shim(PyTorchShim):
-    """Between Thinc and PyTorch; with averaged weights, for which Thinc's own looks under another name than it uses."""
+    """Between Thinc and PyTorch. Its `use_params` works around a fault of Thinc (seen in 8.3.14).
+
+    What to report upstream: `PyTorchShim.finish_update` hands the optimizer each parameter under the key `(id, name)`,
+    so the optimizer's averages are kept under that. `PyTorchShim.use_params` looks for strings "pytorch_ID_NAME", finds
+    none, and silently leaves the weights as they are: a student would be scored and saved without averages. It should
+    look up `(self.id, name)` for each of `self._model.named_parameters()`, and restore the weights in a `finally`.
+    """
 
     watch: Watch | None = None
     mixed: MixedPieces | None = None

@@ -14,7 +14,7 @@ from thinc.api import Model, deserialize_attr, serialize_attr
 
 from ..corpus import read_texts
 from ..errors import DistillationError
-from ..pipes.pipeline import pipes_of
+from ..pipes.pipeline import models_of, nodes_of, pipes_of
 
 PADDING, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PADDING, UNKNOWN, START, END, MASK)
@@ -237,12 +237,10 @@ def pieces_of(pipe: Any) -> Pieces:
 
 def _nodes_without_pieces(nlp: Language) -> Iterator[Model]:
     """Find the models in a pipeline that cut tokens into pieces and have none yet."""
-    for _, pipe in pipes_of(nlp):
-        if isinstance(getattr(pipe, "model", None), Model):
-            for node in pipe.model.walk():
-                pieces = node.attrs.get("pieces")
-                if isinstance(pieces, Pieces) and not pieces:
-                    yield node
+    for node in nodes_of(model for _, model in models_of(pipes_of(nlp))):
+        pieces = node.attrs.get("pieces")
+        if isinstance(pieces, Pieces) and not pieces:
+            yield node
 
 
 def _set_pieces(node: Model, pieces: Pieces) -> None:

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from helpers.tiny_teacher import ENCODER, LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
 from spacy_tinydistill import api, dataset, forecast
 from spacy_tinydistill.cli import debug as debug_command
+from spacy_tinydistill.files import bytes_on_disk
 from spacy_tinydistill.prepare import Run
-from spacy_tinydistill.report.size import bytes_on_disk
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.targets.store import read_manifest
 from spacy_tinydistill.teacher.coverage import Coverage, measure_coverage, unpredicted_labels

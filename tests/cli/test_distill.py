@@ -19,8 +19,9 @@ import spacy_tinydistill.cli.init_vectors  # noqa: F401
 from helpers.commands import retention, spacy_cli, spacy_process
 from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
 from spacy_tinydistill.evaluation_log import read_curve
+from spacy_tinydistill.files import bytes_on_disk
 from spacy_tinydistill.prepare import Run
-from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.report.size import count_parameters
 
 # Enough for a student of these 36 texts.
 SHORT = ["--distillation.max_steps", "30", "--training.eval_frequency", "15"]

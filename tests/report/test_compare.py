@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 import spacy_tinydistill.cli.benchmark
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.evaluation_log import CURVE_NAME
+from spacy_tinydistill.files import bytes_on_disk
 from spacy_tinydistill.report import speed
 from spacy_tinydistill.report.compare import _read_data, compare
 from spacy_tinydistill.report.scores import Side, _said, annotate, score_sides, share_scores
-from spacy_tinydistill.report.size import bytes_on_disk, count_parameters
+from spacy_tinydistill.report.size import count_parameters
 from spacy_tinydistill.report.speed import _sample, _shares, _Team
 from spacy_tinydistill.report.table import print_report
 
