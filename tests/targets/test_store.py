@@ -27,11 +27,12 @@ from helpers.interruption import Killed
 from helpers.paths import TESTS
 from helpers.students import distil_quickly, make_config
 from helpers.tiny_teacher import make_teacher, write_texts
-from spacy_tinydistill import distill, files, record_targets
+from spacy_tinydistill import distill, record_targets
 from spacy_tinydistill import prepare as prepare_module
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile, fingerprint, write_files
 from spacy_tinydistill.prepare import RecordedRun, Run
+from spacy_tinydistill.targets import folder as folder_module
 from spacy_tinydistill.targets import store as store_module
 from spacy_tinydistill.targets.folder import Folder
 from spacy_tinydistill.targets.records import LessonPlan, Record, Role
@@ -296,7 +297,7 @@ def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch,
     config = make_config(teacher, ["tagger", "parser"])
     record_targets(teacher, texts[:60], store=tmp_path / "undisturbed", config=config)
     assert len(read_manifest(tmp_path / "undisturbed").shards) > 4
-    real = files.write_whole
+    real = folder_module.write_whole
 
     def stop(path: Path, data: bytes) -> None:
         if path.name == shard_name(at):
@@ -304,10 +305,10 @@ def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch,
             raise Killed
         real(path, data)
 
-    monkeypatch.setattr(files, "write_whole", stop)
+    monkeypatch.setattr(folder_module, "write_whole", stop)
     with pytest.raises(Killed):
         record_targets(teacher, texts[:60], store=tmp_path / "store", config=config)
-    monkeypatch.setattr(files, "write_whole", real)
+    monkeypatch.setattr(folder_module, "write_whole", real)
     with pytest.raises(DistillationError) as caught:
         Store(tmp_path / "store")
     assert caught.value.code == "TD605"
@@ -443,17 +444,17 @@ def test_a_store_behind_a_url(teacher, texts, tmp_path, monkeypatch):
 def test_a_run_that_was_interrupted_while_the_teacher_was_asked(teacher, texts, tmp_path, monkeypatch):
     config = make_config(teacher, ["tagger"])
     distil_quickly(teacher, texts[:60], tmp_path / "undisturbed", config, steps=3)
-    real = files.write_whole
+    real = folder_module.write_whole
 
     def stop(path: Path, data: bytes) -> None:
         if path.name == shard_name(2):
             raise Killed
         real(path, data)
 
-    monkeypatch.setattr(files, "write_whole", stop)
+    monkeypatch.setattr(folder_module, "write_whole", stop)
     with pytest.raises(Killed):
         distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3)
-    monkeypatch.setattr(files, "write_whole", real)
+    monkeypatch.setattr(folder_module, "write_whole", real)
     distil_quickly(teacher, texts[:60], tmp_path / "run", config, steps=3, resume=True)
     assert files_of(tmp_path / "run" / "model-last") == files_of(tmp_path / "undisturbed" / "model-last")
 
