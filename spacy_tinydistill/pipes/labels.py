@@ -1,4 +1,4 @@
-"""What pipes write on Docs, read as labels by place."""
+"""The annotations of pipes on Docs, as labels at places."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NO_LABEL = "(span)"
 
 
 class Place(NamedTuple):
-    """Where a label stands: characters of the text, the same for two pipelines that tokenize differently."""
+    """The characters that a label belongs to; the same for pipelines that tokenize differently."""
 
     start: int
     end: int
@@ -22,7 +22,7 @@ class Place(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What is said at a place."""
+    """A label at a place."""
 
     label: str
     head: str = ""  # Of a dependency
@@ -34,7 +34,7 @@ Marks = dict[Place, set[Mark]]
 
 @dataclass(frozen=True)
 class Said:
-    """A Doc as a pipeline left it."""
+    """A Doc as a pipeline annotated it."""
 
     doc: Doc
     decided: dict[str, float]  # Its categories, each 0 or 1
@@ -52,7 +52,7 @@ class Layer:
 
 
 def list_layers(nlp: Language) -> list[Layer]:
-    """List what a pipeline's pipes write, by what they declare that they assign; each kind once."""
+    """List the kinds of annotations that a pipeline's pipes declare to assign, each kind once."""
     layers: dict[tuple[str, str, frozenset[str]], Layer] = {}
     for name in nlp.pipe_names:
         if layer := layer_of(nlp, name):
@@ -61,7 +61,7 @@ def list_layers(nlp: Language) -> list[Layer]:
 
 
 def layer_of(nlp: Language, name: str) -> Layer | None:
-    """Find what a pipe writes, by what it declares that it assigns; None where that is nothing known."""
+    """Find the kind of annotation that a pipe declares to assign; None for an unknown one."""
     pipe = nlp.get_pipe(name)
     assigned = nlp.get_pipe_meta(name).assigns
     kind = next((kind for kind in _READERS if kind in assigned), "")
@@ -78,7 +78,7 @@ def layer_of(nlp: Language, name: str) -> Layer | None:
 
 
 def morph_label(token: Token) -> str:
-    """Name a token's part of speech and features as a morphologizer names its labels."""
+    """Name a token's part of speech and features like a morphologizer's label."""
     features = str(token.morph).split("|") if token.has_morph() else []
     return "|".join(sorted([*filter(None, features), *([f"POS={token.pos_}"] if token.pos else [])]))
 
