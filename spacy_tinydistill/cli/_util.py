@@ -1,8 +1,10 @@
 """Helpers of all commands: errors, overrides, names."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ..signals import terminable
 @contextmanager
 def numbered_errors() -> Iterator[None]:
     """Print a `DistillationError` without its traceback and exit with code 1; after a signal, with 130 or 143."""
+    _insist_on_utf8()
     try:
         with terminable():
             yield
@@ -26,6 +29,22 @@ def numbered_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         # The exit code of a shell; click would return 1.
         sys.exit(130)
+
+
+def _insist_on_utf8() -> None:
+    """Start the command again in Python's UTF-8 mode, where the locale has nothing but ASCII.
+
+    There a path with other characters is a string that no config, JSON file or report can hold. Python itself takes
+    this mode in the locale C, unless PYTHONUTF8=0 forbids it, as some containers do. What is printed stays in the
+    locale's encoding; other characters are escaped.
+    """
+    if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
+        encoding = os.environ.get("PYTHONIOENCODING", "ascii:backslashreplace")
+        # By the environment, as other processes of this command need it, too.
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": encoding}
+        os.execve(sys.executable, sys.orig_argv, environment)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def read_overrides(args: list[str]) -> dict[str, Any]:
