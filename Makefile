@@ -4,16 +4,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: distill test lint format docs site dist fuzz clean
+.PHONY: distill test test-slow lint format docs site dist fuzz clean
 
 # Distil the default student: from PyPI to an installable wheel in packages/.
 distill: $(VENV)/.installed-demo
 	$(BIN)/python -m spacy project run distill
 
-# Everything that CI checks.
+# The tests of a module run in one process and share what its fixtures make. The modules with the fewest tests, which take
+# longest, are not left for the end.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20
+
+# Style, types, the site, and all tests but the long ones.
 test: $(VENV)/.installed-test lint site
-	# Not the files with the fewest tests last: these take longest.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20
+	$(PYTEST) -m "not slow"
+
+# The long tests: whole lessons, students that learn until they are good, pages and examples as they are written.
+test-slow: $(VENV)/.installed-test
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -2,19 +2,22 @@
 
 python fuzz/fuzz.py TARGET WORK_FOLDER --seconds 600
 
-WORK_FOLDER gets the inputs that reach new code; those kept in fuzz/corpus are read, too, and never written to.
+WORK_FOLDER gets the inputs that reach new code; those kept in fuzz/corpus.zip are read, too.
 """
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import atheris
+from archive import extract_inputs
 from spacy.util import logger
 
 with atheris.instrument_imports(include=["spacy_tinydistill"]):
     import targets
 
-CORPUS = Path(__file__).parent / "corpus"
+# The kept inputs, as files, while this process runs.
+KEPT = TemporaryDirectory()
 
 # A file of this size is not read for so many seconds, nor does it take so much memory.
 MOST_BYTES = 8192
@@ -29,7 +32,8 @@ def main(name: str, work: str, seconds: str) -> None:
     Path(work).mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-timeout={MOST_SECONDS}"]
     options += [f"-rss_limit_mb={MOST_MEGABYTES}", f"-artifact_prefix={work}/", "-print_final_stats=1"]
-    atheris.Setup([sys.argv[0], *options, work, str(CORPUS / name)], lambda data: targets.try_out(name, data))
+    extract_inputs(name, Path(KEPT.name))
+    atheris.Setup([sys.argv[0], *options, work, KEPT.name], lambda data: targets.try_out(name, data))
     atheris.Fuzz()
 
 

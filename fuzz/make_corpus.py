@@ -1,16 +1,22 @@
-"""Write the seeds of the fuzzer, fuzz/corpus: small files of each kind, good and bad.
+"""Write the fuzzer's inputs, fuzz/corpus.zip.
 
-The others there, which are named by their hash, the fuzzer found to reach new code; they stay.
+python fuzz/make_corpus.py [FOUND]
+
+The seeds are made here: small files of each kind, good and bad. The others, which are named by their hash, were found
+by the fuzzer to reach new code. They stay; those in FOUND are added, which has a folder for each target, as build/fuzz
+has after `make fuzz`.
 """
 
 import gzip
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy
 import pyarrow as pa
 import spacy
+from archive import read_inputs, write_inputs
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_tinydistill.corpus import SUFFIXES
@@ -18,12 +24,11 @@ from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile
 from spacy_tinydistill.targets.records import LessonPlan, Record, Role, annotated_bytes
 from spacy_tinydistill.targets.store import Header, Manifest, describe_shard, shard_name, to_arrow
 
-CORPUS = Path(__file__).parent / "corpus"
 
-
-def main() -> None:
-    """Write all seeds."""
-    for target, files in {
+def main(found: Path | None) -> None:
+    """Write all seeds, beside the inputs that were found."""
+    inputs = read_inputs()
+    for target, seeds in {
         "shard": shards(),
         "manifest": manifests(),
         "header": headers(),
@@ -31,9 +36,11 @@ def main() -> None:
         "config": configs(),
         "curve": curves(),
     }.items():
-        (CORPUS / target).mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (CORPUS / target / name).write_bytes(data)
+        files = inputs.setdefault(target, {})
+        files |= seeds
+        if found:
+            files |= {path.name: path.read_bytes() for path in (found / target).iterdir()}
+    write_inputs(inputs)
 
 
 def records() -> list[Record]:
@@ -192,4 +199,4 @@ def curves() -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)

@@ -9,21 +9,53 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # No test may reach for the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import spacy
 from spacy.language import Language
+from spacy.tokens import DocBin
 
 from helpers.cnn_teacher import PIPES, train_teacher
-from helpers.generator import make_texts
+from helpers.generator import make_docs, make_texts
+from helpers.students import RECORDED_PIPES, make_config
+from helpers.tiny_teacher import make_teacher as make_tiny_teacher
+from helpers.tiny_teacher import write_texts
 from helpers.transformer_teachers import make_curated_teacher, make_spacy_transformers_teacher, write_vocabulary
+from helpers.undisturbed import SETTINGS
+from spacy_tinydistill import distill, forecast, record_targets
 from spacy_tinydistill.report import compare as compare_module
+from spacy_tinydistill.student.config import student_config
 
 
 @pytest.fixture(scope="session")
 def teacher() -> Language:
     """A CNN pipeline with all pipes, which is good at the generator's language. Tests must not change it."""
     return train_teacher(PIPES)
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny teacher on disk. Tests must not change it."""
+    path = tmp_path_factory.mktemp("tiny") / "teacher"
+    make_tiny_teacher().to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_texts_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny teacher's texts."""
+    return write_texts(tmp_path_factory.mktemp("tiny") / "texts.txt")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tiny_teacher_path: Path, tiny_texts_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run of the tiny teacher's with the settings of `helpers.undisturbed`."""
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    distill(tiny_teacher_path, tiny_texts_path, output=output, overrides=SETTINGS)
+    return output
 
 
 @pytest.fixture
@@ -94,3 +126,55 @@ def without_timing(monkeypatch):
     monkeypatch.setattr(
         compare_module, "measure_speed", lambda names, *_, **__: (dict.fromkeys(names, measured), timing)
     )
+
+
+@pytest.fixture(scope="session")
+def dev_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dev") / "dev.spacy"
+    DocBin(docs=make_docs(spacy.blank("en").vocab, 5, seed=6)).to_disk(path)
+    return path
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no small disk can be made here: mounting a tmpfs is not allowed")
+    yield folder
+    # Lazily: shards may still be mapped.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def recorded(teacher, texts, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recorded") / "store"
+    record_targets(teacher, texts, store=path, config=make_config(teacher, RECORDED_PIPES))
+    return path
+
+
+@pytest.fixture
+def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a forecast says of time is not tested: only that all the rest is right with hardly any of it."""
+    monkeypatch.setattr(forecast, "ASKING_SECONDS", 0.1)
+    monkeypatch.setattr(forecast, "LEARNING_SECONDS", 0.1)
+
+
+@pytest.fixture
+def ten_updates(tmp_path: Path) -> Path:
+    """The config of a nano student of the tiny teacher, which learns on its texts for ten updates."""
+    config = student_config(make_tiny_teacher(updates=0), size="nano")
+    config["paths"]["distill"] = str(write_texts(tmp_path / "texts.txt"))
+    config["distillation"]["max_steps"] = 10
+    config["distillation"]["batcher"]["size"] = 40
+    config["training"]["eval_frequency"] = 4
+    config.to_disk(tmp_path / "student.cfg")
+    return tmp_path / "student.cfg"
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of about a dozen texts."""
+    monkeypatch.setattr("spacy_tinydistill.targets.store.SHARD_WORDS", 150)

@@ -12,16 +12,13 @@ import pytest
 import spacy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spacy.cli.init_config import init_config
-from spacy.cli.train import train
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import registry
 
-from helpers.tiny_teacher import LABELS, LANGUAGE, TEXTS, make_teacher, write_gold, write_texts
+from helpers.tiny_teacher import TEXTS, write_gold
 from spacy_tinydistill.corpus import SUFFIXES, copy_tokens, gold_corpus, make_examples, read_texts, text_corpus
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.teacher.corpus import teacher_corpus
 
 # Two lines of one file each would lose: a line end inside a text; JSON and DocBins keep it.
 AWKWARD = ["Ann sings", "naïve café 😀👩‍👩‍👧 ok", "日本語のテキスト", "two\nlines", "  spaces  around  ", "x", "🙂"]
@@ -557,68 +554,6 @@ def test_gold_that_is_no_doc_bin(name: str, content: bytes | None, code: str, tm
 
 
 # The teacher's annotations as a corpus
-
-
-@pytest.fixture(scope="module")
-def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("teacher") / "teacher"
-    make_teacher().to_disk(path)
-    return path
-
-
-def test_the_teacher_annotates_a_corpus(teacher_path: Path, tmp_path: Path, nlp: Language) -> None:
-    texts = write_texts(tmp_path / "texts.txt")
-    teacher = spacy.load(teacher_path)
-    examples = list(teacher_corpus(str(teacher_path), str(texts))(nlp))
-    assert [example.text for example in examples] == TEXTS
-    for example in examples:
-        said = teacher(example.text)
-        assert [token.tag_ for token in example.reference] == [token.tag_ for token in said]
-        assert [(ent.text, ent.label_) for ent in example.reference.ents] == [(e.text, e.label_) for e in said.ents]
-        # Decisions, as spaCy's own text categorizers learn them.
-        assert sorted(example.reference.cats.values()) == [0.0, 1.0]
-        assert max(example.reference.cats, key=example.reference.cats.get) == max(said.cats, key=said.cats.get)
-        assert not example.predicted.has_annotation("TAG")
-        assert example.predicted.vocab is nlp.vocab
-
-
-def test_the_teacher_annotates_once(teacher_path: Path, tmp_path: Path, nlp: Language, monkeypatch) -> None:
-    import spacy_tinydistill.teacher.corpus as module
-
-    calls = []
-    monkeypatch.setattr(module, "load_teacher", lambda name: calls.append(name) or spacy.load(name))
-    corpus = teacher_corpus(str(teacher_path), str(write_texts(tmp_path / "texts.txt")))
-    assert [eg.text for eg in corpus(nlp)] == [eg.text for eg in corpus(nlp)]
-    assert len(calls) == 1
-
-
-def test_the_teachers_corpus_reports_a_missing_text(teacher_path: Path, tmp_path: Path, nlp: Language) -> None:
-    with pytest.raises(DistillationError, match="TD102"):
-        list(teacher_corpus(str(teacher_path), str(tmp_path / "missing.txt"))(nlp))
-    with pytest.raises(DistillationError, match="TD201"):
-        list(teacher_corpus(str(tmp_path / "missing"), str(write_texts(tmp_path / "texts.txt")))(nlp))
-
-
-def test_plain_spacy_train_takes_the_teachers_corpus(teacher_path: Path, tmp_path: Path) -> None:
-    """A config as spaCy writes it, with other readers and nothing else changed."""
-    config = init_config(lang=LANGUAGE, pipeline=["tagger", "ner", "textcat"], optimize="efficiency")
-    texts = write_texts(tmp_path / "texts.txt")
-    for name in ("train", "dev"):
-        config["corpora"][name] = {
-            "@readers": "spacy-tinydistill.TeacherCorpus.v1",
-            "teacher": str(teacher_path),
-            "path": str(texts),
-        }
-    config.to_disk(tmp_path / "config.cfg")
-    steps = {"training.max_steps": 20, "training.eval_frequency": 20}
-    train(tmp_path / "config.cfg", tmp_path / "out", overrides=steps)
-    student = spacy.load(tmp_path / "out" / "model-best")
-    assert set(student.get_pipe("tagger").labels) == set(LABELS["tagger"])
-    assert set(student.get_pipe("ner").labels) == set(LABELS["ner"])
-    assert set(student.get_pipe("textcat").labels) == set(LABELS["textcat"])
-    teacher = spacy.load(teacher_path)
-    tags = [(a.tag_, b.tag_) for text in TEXTS for a, b in zip(student(text), teacher(text), strict=True)]
-    assert sum(ours == theirs for ours, theirs in tags) > 0.9 * len(tags)
 
 
 def test_the_readers_are_registered() -> None:

@@ -7,20 +7,14 @@ import catalogue
 import pytest
 import spacy
 import srsly
-from spacy.cli._util import app
 from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.util import load_config
-from typer.testing import CliRunner
 
-import spacy_tinydistill.cli.distill
-import spacy_tinydistill.cli.init_config
-import spacy_tinydistill.cli.init_vectors  # noqa: F401
-from helpers.commands import retention, spacy_cli, spacy_process
-from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, make_teacher, write_gold, write_texts
+from helpers.commands import invoke, retention, spacy_cli, spacy_process
+from helpers.tiny_teacher import LANGUAGE, TEXTS, annotate_gold, write_gold, write_texts
 from spacy_tinydistill.evaluation_log import read_curve
 from spacy_tinydistill.files import bytes_on_disk
-from spacy_tinydistill.prepare import Run
 from spacy_tinydistill.report.size import count_parameters
 
 # Enough for a student of these 36 texts.
@@ -50,26 +44,21 @@ def loud_labels(volume: int):
 
 
 @pytest.fixture(scope="module")
-def teacher_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("teacher") / "teacher"
-    make_teacher().to_disk(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def config_path(teacher_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config_path(tiny_teacher_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("config") / "student.cfg"
-    spacy_cli("init", "distill-config", teacher_path, path, "--size", "nano")
+    spacy_cli("init", "distill-config", tiny_teacher_path, path, "--size", "nano")
     return path
 
 
-def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None:
+def test_from_a_teacher_to_a_student(tiny_teacher_path: Path, tmp_path: Path) -> None:
     """The two commands, each in a process of its own, found by their entry points."""
     config_path, output = tmp_path / "student.cfg", tmp_path / "output"
-    said = spacy_process("init", "distill-config", teacher_path, config_path, "--size", "nano")
+    said = spacy_process("init", "distill-config", tiny_teacher_path, config_path, "--size", "nano")
     assert "tok2vec, tagger, ner, textcat" in " ".join(said.split())
     texts = write_texts(tmp_path / "texts.txt")
-    said = spacy_process("distill", teacher_path, config_path, "--output", output, "--paths.distill", texts, *SHORT)
+    said = spacy_process(
+        "distill", tiny_teacher_path, config_path, "--output", output, "--paths.distill", texts, *SHORT
+    )
 
     table = [line.split() for line in said.splitlines() if re.match(r"\s+\d+\s+\d+\s+[\d.]", line)]
     assert [int(row[1]) for row in table] == [0, 15, 30]
@@ -95,13 +84,13 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
     report = srsly.read_json(output / "report.json")
     assert report["overall"]["agreement"] == pytest.approx(kept, abs=0.001)
     assert report["data"] == {"path": None, "gold": False, "documents": 2, "words": 8}
-    for role, path in (("teacher", teacher_path), ("student", output / "model-best")):
+    for role, path in (("teacher", tiny_teacher_path), ("student", output / "model-best")):
         assert report[role]["bytes"] == pytest.approx(bytes_on_disk(path), rel=0.01)
         assert report[role]["parameters"] == count_parameters(spacy.load(path))
     assert [point["step"] for point in report["learning_curve"]] == [0, 15, 30]
     assert max(point["score"] for point in report["learning_curve"]) == pytest.approx(student_score, abs=0.0001)
     assert set(report["labels"]) == {"tagger", "ner", "textcat"}
-    assert f"benchmark distillation {teacher_path}" in (output / "report.html").read_text(encoding="utf8")
+    assert f"benchmark distillation {tiny_teacher_path}" in (output / "report.html").read_text(encoding="utf8")
     card = srsly.read_json(output / "model-best" / "meta.json")["notes"]
     assert "34 texts" in card
     assert "tiny\\_teacher 1.2.3" in card
@@ -110,25 +99,25 @@ def test_from_a_teacher_to_a_student(teacher_path: Path, tmp_path: Path) -> None
     assert config["training"]["eval_frequency"] == 15
     assert config["paths"]["distill"] == str(texts)
     assert spacy.load(output / "model-last").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
-    student, teacher = spacy.load(output / "model-best"), spacy.load(teacher_path)
+    student, teacher = spacy.load(output / "model-best"), spacy.load(tiny_teacher_path)
     assert student.meta["distillation"]["teacher"]["name"] == "tiny_teacher"
     for text in TEXTS:
         ours, theirs = student(text), teacher(text)
         assert [token.tag_ for token in ours] == [token.tag_ for token in theirs]
 
 
-def test_a_written_run_can_be_run_again(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_a_written_run_can_be_run_again(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     """The config in the output folder makes the same student."""
     texts = write_texts(tmp_path / "texts.txt")
     steps = ["--distillation.max_steps", "3"]
-    spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "a", "--paths.distill", texts, *steps)
-    spacy_cli("distill", teacher_path, tmp_path / "a" / "config.cfg", "-o", tmp_path / "b")
+    spacy_cli("distill", tiny_teacher_path, config_path, "-o", tmp_path / "a", "--paths.distill", texts, *steps)
+    spacy_cli("distill", tiny_teacher_path, tmp_path / "a" / "config.cfg", "-o", tmp_path / "b")
     for name in ("tagger/model", "textcat/model", "tok2vec/model", "vocab/strings.json"):
         assert (tmp_path / "a/model-last" / name).read_bytes() == (tmp_path / "b/model-last" / name).read_bytes()
 
 
 def test_a_file_of_ones_own_functions(
-    teacher_path: Path, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_teacher_path: Path, config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rule that has to be told its volume is not chosen for other pipes, though it comes first in the alphabet."""
     (tmp_path / "functions.py").write_text(CODE)
@@ -139,7 +128,15 @@ def test_a_file_of_ones_own_functions(
     # What the file registers is forgotten again.
     monkeypatch.setattr(catalogue, "REGISTRY", dict(catalogue.REGISTRY))
     texts = write_texts(tmp_path / "texts.txt")
-    command = ["distill", teacher_path, tmp_path / "student.cfg", "-o", tmp_path / "output", "--paths.distill", texts]
+    command = [
+        "distill",
+        tiny_teacher_path,
+        tmp_path / "student.cfg",
+        "-o",
+        tmp_path / "output",
+        "--paths.distill",
+        texts,
+    ]
     # 34 texts that are not held out are 7 batches of 5, of which the first is step 0.
     said = spacy_cli(*command, "--code", tmp_path / "functions.py", "--distillation.max_steps", "7")
     assert "LOUD LOUD LOUD" in said
@@ -147,7 +144,7 @@ def test_a_file_of_ones_own_functions(
     assert [row[:2] for row in rows] == [["0", "0"], ["1", "7"]]
 
 
-def test_gold_to_learn_on_and_to_be_scored_on(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_gold_to_learn_on_and_to_be_scored_on(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     """The gold says SAD where the teacher says GLAD; its weight decides whom the student believes."""
     nlp = spacy.blank(LANGUAGE)
     docs = [annotate_gold(nlp, text).reference for text in TEXTS]
@@ -156,10 +153,11 @@ def test_gold_to_learn_on_and_to_be_scored_on(teacher_path: Path, config_path: P
     gold = tmp_path / "gold.spacy"
     DocBin(docs=docs).to_disk(gold)
     scores = {}
+    texts = write_texts(tmp_path / "texts.txt")
     for weight in (0.0, 20.0):
         output = tmp_path / f"output-{weight}"
         said = spacy_cli(
-            "distill", teacher_path, config_path, "-o", output, "--paths.distill", write_texts(tmp_path / "texts.txt"),
+            "distill", tiny_teacher_path, config_path, "-o", output, "--paths.distill", texts,
             "--paths.gold", gold, "--paths.dev", gold, "--distillation.gold_weight", weight, *SHORT,
         )  # fmt: skip
         assert "Retention on the dev data" in " ".join(said.split())
@@ -174,16 +172,16 @@ def test_gold_to_learn_on_and_to_be_scored_on(teacher_path: Path, config_path: P
     assert scores[20.0]["cats_score"] > 0.7
 
 
-def test_gold_alone_is_text_too(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_gold_alone_is_text_too(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     gold = write_gold(tmp_path / "gold.spacy")
-    said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.gold", gold, *SHORT)
+    said = spacy_cli("distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--paths.gold", gold, *SHORT)
     assert "held-out texts" in " ".join(said.split())
     assert retention(said)[0] > 0.7
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".spacy"])
 def test_other_kinds_of_text(
-    suffix: str, teacher_path: Path, config_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    suffix: str, tiny_teacher_path: Path, config_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a bad line, and with texts of nothing, of white space, of one token and of emoji."""
     path = tmp_path / f"texts{suffix}"
@@ -194,7 +192,7 @@ def test_other_kinds_of_text(
         nlp = spacy.blank(LANGUAGE)
         DocBin(docs=[nlp.make_doc(text) for text in TEXTS + odd]).to_disk(path)
     said = spacy_cli(
-        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", path,
+        "distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", path,
         "--corpora.distill.skip_bad_lines", "true", "--corpora.distill.max_length", "3", *SHORT[:2],
     )  # fmt: skip
     assert retention(said)[0] > 0.5
@@ -202,70 +200,22 @@ def test_other_kinds_of_text(
     assert ["skipped 1 lines" in record.getMessage() for record in caplog.records] == [True] * (suffix == ".jsonl")
 
 
-def test_a_student_of_some_pipes(teacher_path: Path, tmp_path: Path) -> None:
-    config_path = tmp_path / "below" / "student.cfg"
-    said = spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger, ner", "-s", "mini")
-    said = " ".join(said.split())
-    assert "Left out: textcat" in said
-    assert "mini student: tok2vec, tagger, ner" in said
-    assert load_config(config_path)["components"]["tok2vec"]["model"]["encode"]["width"] == 128
-    spacy_cli("init", "distill-config", teacher_path, config_path, "-p", "tagger", "-s", "nano", "--force")
-    texts = write_texts(tmp_path / "texts.txt")
-    said = spacy_cli("distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT)
-    assert retention(said)[0] > 0.7
-    assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]
-
-
-def test_code_is_imported_before_the_teacher_is_loaded(tmp_path: Path) -> None:
-    """Its file alone knows the component that the teacher has."""
-    code = tmp_path / "code.py"
-    teacher, texts = tmp_path / "teacher", write_texts(tmp_path / "texts.txt")
-    nlp = spacy.blank(LANGUAGE)
-    nlp.add_pipe("tok2vec")
-    nlp.add_pipe("tagger").add_label("A")
-    nlp.initialize()
-    nlp.to_disk(teacher)
-    config = load_config(teacher / "config.cfg")
-    for command in (
-        ["init", "distill-config", teacher, tmp_path / "student.cfg"],
-        ["init", "distill-vectors", teacher, texts, tmp_path / "vectors", "--width", 8],
-    ):
-        # What is registered stays so in this process: another name for each command.
-        name = command[1].replace("-", "_")
-        config["nlp"]["pipeline"] = ["tok2vec", "tagger", name]
-        config["components"][name] = {"factory": name}
-        config.to_disk(teacher / "config.cfg")
-        code.write_text(f"from spacy.language import Language\nLanguage.component({name!r}, func=lambda doc: doc)\n")
-        result = CliRunner().invoke(app, list(map(str, command)))
-        assert "TD202" in result.output
-        spacy_cli(*command, "--code", code)
-
-
-def test_word_vectors_from_a_csv_file_whose_column_has_another_name(tmp_path: Path) -> None:
-    nlp = spacy.blank(LANGUAGE)
-    nlp.add_pipe("tok2vec")
-    nlp.initialize()
-    nlp.to_disk(tmp_path / "teacher")
-    texts = tmp_path / "texts.csv"
-    texts.write_text("sentence,text\n" + "\n".join(f"{text},unlike" for text in TEXTS))
-    # In a folder that is not there yet.
-    output = tmp_path / "new" / "vectors"
-    options = ["init", "distill-vectors", tmp_path / "teacher", texts, output, "--width", "8"]
-    spacy_cli(*options, "--column", "sentence")
-    vocab = spacy.load(output).vocab
-    assert vocab.has_vector(TEXTS[0].split()[0])
-    assert not vocab.has_vector("unlike")
-
-
-def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_labels_in_another_order_are_matched(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     config = load_config(config_path, interpolate=False)
-    teacher = spacy.load(teacher_path)
+    teacher = spacy.load(tiny_teacher_path)
     labels = {name: list(reversed(teacher.get_pipe(name).labels)) for name in ("tagger", "textcat")}
     config["initialize"]["components"] = {name: {"labels": labels[name]} for name in labels}
     config.to_disk(tmp_path / "student.cfg")
     texts = write_texts(tmp_path / "texts.txt")
     said = spacy_cli(
-        "distill", teacher_path, tmp_path / "student.cfg", "-o", tmp_path / "output", "--paths.distill", texts, *SHORT
+        "distill",
+        tiny_teacher_path,
+        tmp_path / "student.cfg",
+        "-o",
+        tmp_path / "output",
+        "--paths.distill",
+        texts,
+        *SHORT,
     )
     assert retention(said)[0] > 0.7
     student = spacy.load(tmp_path / "output" / "model-best")
@@ -275,10 +225,10 @@ def test_labels_in_another_order_are_matched(teacher_path: Path, config_path: Pa
     assert tags[::2] == tags[1::2]
 
 
-def test_epochs_instead_of_steps(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_epochs_instead_of_steps(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.txt")
     said = spacy_cli(
-        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT[4:],
+        "distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT[4:],
         "--distillation.max_steps", "0", "--distillation.max_epochs", "2",
         "--distillation.optimizer.learn_rate.total_steps", "9",
     )  # fmt: skip
@@ -286,18 +236,18 @@ def test_epochs_instead_of_steps(teacher_path: Path, config_path: Path, tmp_path
     assert [row[0] for row in rows] == ["0", "1"]
 
 
-def test_a_stream(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_a_stream(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     texts, dev = write_texts(tmp_path / "texts.txt"), write_gold(tmp_path / "dev.spacy")
     said = spacy_cli(
-        "distill", teacher_path, config_path, "-o", tmp_path / "output", "--distillation.max_epochs", "-1",
+        "distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--distillation.max_epochs", "-1",
         "--paths.distill", texts, "--paths.dev", dev, *SHORT,
     )  # fmt: skip
     assert retention(said)[0] > 0.7
 
 
-def test_resuming_goes_on_where_the_run_was(teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
+def test_resuming_goes_on_where_the_run_was(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.txt")
-    command = ["distill", teacher_path, config_path, "--paths.distill", texts, "--training.eval_frequency", "2"]
+    command = ["distill", tiny_teacher_path, config_path, "--paths.distill", texts, "--training.eval_frequency", "2"]
     # The learning rate must not depend on the number of steps, which differs.
     command += ["--distillation.optimizer.learn_rate.total_steps", "8"]
     spacy_cli(*command, "-o", tmp_path / "whole", "--distillation.max_steps", "6")
@@ -320,24 +270,33 @@ def test_help_names_the_options() -> None:
         assert option in said
 
 
-def test_one_line_without_a_config(teacher_path: Path, tmp_path: Path) -> None:
+def test_one_line_without_a_config(tiny_teacher_path: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.txt")
     output = tmp_path / "student"
-    said = spacy_cli("distill", teacher_path, texts, "--output", output, *SHORT)
+    said = spacy_cli("distill", tiny_teacher_path, texts, "--output", output, *SHORT)
     assert "Retention on held-out texts" in said
     assert load_config(output / "config.cfg")["paths"]["distill"] == str(texts)
     assert spacy.load(output / "model-best").pipe_names == ["tok2vec", "tagger", "ner", "textcat"]
 
 
-def test_a_first_student_learns_for_as_long_as_the_help_says(teacher_path: Path) -> None:
-    run = Run(teacher_path, TEXTS, None, {}, -1)
-    assert f"learns for {run.settings.max_steps} updates instead of 4,000" in " ".join(
-        spacy_cli("distill", "--help").split()
-    )
-
-
-def test_texts_on_standard_input(teacher_path: Path, tmp_path: Path) -> None:
-    arguments = ["distill", teacher_path, "-", "--output", tmp_path / "student", *SHORT]
-    result = CliRunner().invoke(app, list(map(str, arguments)), input="\n".join(TEXTS))
+def test_texts_on_standard_input(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    arguments = ["distill", tiny_teacher_path, "-", "--output", tmp_path / "student", *SHORT]
+    result = invoke(*arguments, text="\n".join(TEXTS))
     assert result.exit_code == 0, result.output
     assert "Retention on held-out texts" in result.output
+
+
+def test_a_student_of_some_pipes(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    config_path = tmp_path / "below" / "student.cfg"
+    said = spacy_cli("init", "distill-config", tiny_teacher_path, config_path, "-p", "tagger, ner", "-s", "mini")
+    said = " ".join(said.split())
+    assert "Left out: textcat" in said
+    assert "mini student: tok2vec, tagger, ner" in said
+    assert load_config(config_path)["components"]["tok2vec"]["model"]["encode"]["width"] == 128
+    spacy_cli("init", "distill-config", tiny_teacher_path, config_path, "-p", "tagger", "-s", "nano", "--force")
+    texts = write_texts(tmp_path / "texts.txt")
+    said = spacy_cli(
+        "distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT
+    )
+    assert retention(said)[0] > 0.7
+    assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]

@@ -1,7 +1,5 @@
 """Each kind of pipe, taught by its teacher through the whole road, comes to say the same."""
 
-from types import SimpleNamespace
-
 import numpy
 import pytest
 import spacy
@@ -16,9 +14,6 @@ from helpers.cnn_teacher import PIPES, cnn
 from helpers.generator import COMPANIES, DAYS, PERSONS, PLACES, TOPICS, make_docs, topic_of
 from helpers.students import agreement, distil_quickly, initialized_student, make_config, randomize
 from spacy_tinydistill.components.registry import choose_rule
-from spacy_tinydistill.components.step_model import StepLayers, StepModel
-from spacy_tinydistill.components.token_labels import TokenLabels
-from spacy_tinydistill.components.transitions import Transitions
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import _GradientStream
 
@@ -133,122 +128,6 @@ def test_a_label_more_than_the_teacher_has(teacher, texts, tmp_path):
     config["initialize"]["components"]["textcat"] = {"labels": ["chess", *TOPICS]}
     student = distil_quickly(teacher, texts[:20], tmp_path, config, steps=2)
     assert student.get_pipe("textcat").labels == ("chess", *TOPICS)
-
-
-def test_unnormalized_scores_are_normalized_to_record(teacher):
-    """`spacy.Tagger.v2` gives unnormalized scores where it is not training; these teach nothing."""
-    tagger = teacher.get_pipe("tagger")
-    docs = [teacher.make_doc(text) for text in ("Anna played the drum.", "Did he pay?")]
-    raw = tagger.model.predict(docs)
-    assert abs(raw[0].sum(axis=1) - 1).max() > 0.1
-    recorded = TokenLabels(temperature=1.0, top_k=0).record(tagger, docs)
-    for arrays, scores in zip(recorded, raw, strict=True):
-        assert arrays["probabilities"].sum(axis=1) == pytest.approx(1.0, abs=0.01)
-        assert (arrays["probabilities"].argmax(axis=1) == scores.argmax(axis=1)).all()
-    # The teacher is as before.
-    assert (tagger.model.predict(docs)[0] == raw[0]).all()
-
-
-STEP_MODELS = [{}, {"use_upper": False}, {"extra_state_tokens": True}, {"maxout_pieces": 1}]
-
-
-@pytest.mark.parametrize("model", STEP_MODELS[:-1])
-@pytest.mark.parametrize("name", ["parser", "ner"])
-def test_states_are_scored_as_by_spacy(teacher, texts, name, model):
-    pipe, layers = random_step_model(teacher, name, model)
-    docs = [teacher.make_doc(text) for text in texts[:5]]
-    spacys = pipe.model.predict(docs)
-    ours = StepModel(layers, spacys.tokvecs)
-    remade = StepModel(StepLayers.from_description(layers.describe()), spacys.tokvecs)
-    states = pipe.moves.init_batch(docs)
-    n_steps = 0
-    while states:
-        expected = spacys.predict(states)
-        ids = ours.token_ids(states)
-        for found in (ours.predict(ids), ours.begin_update(ids, dropout=0.0)[0], remade.predict(ids)):
-            numpy.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-        states = pipe.transition_states(states, expected)
-        n_steps += 1
-    assert n_steps >= max(len(doc) for doc in docs)
-
-
-@pytest.mark.parametrize("model", STEP_MODELS)
-@pytest.mark.parametrize("name", ["parser", "ner"])
-def test_a_walk_ends_where_spacys_does(teacher, texts, name, model):
-    pipe, layers = random_step_model(teacher, name, model)
-    annotated = {}
-    for who in ("spaCy", "we"):
-        docs = [teacher.make_doc(text) for text in texts[:5]]
-        if who == "spaCy":
-            ends = pipe.predict(docs)
-        else:
-            ends = states = pipe.moves.init_batch(docs)
-            ours = StepModel(layers, pipe.model.get_ref("tok2vec").predict(docs))
-            while states:
-                states = pipe.transition_states(states, ours.predict(ours.token_ids(states)))
-        pipe.set_annotations(docs, ends)
-        annotated[who] = [[(t.dep_, t.head.i, t.is_sent_start, t.ent_type_, t.ent_iob_) for t in doc] for doc in docs]
-    assert annotated["spaCy"] == annotated["we"]
-
-
-@pytest.mark.parametrize("name", ["parser", "ner"])
-def test_a_share_of_the_docs_goes_the_teachers_way(teacher, texts, name):
-    pipe = initialized_student(teacher, [name], shared=False, encoder=cnn(16, rows=100)).get_pipe(name)
-    randomize(pipe.model, numpy.random.default_rng(0))
-    source = teacher.get_pipe(name)
-    docs = [teacher.make_doc(text) for text in texts[:40]]
-
-    def annotate(who, states):
-        annotated = [doc.copy() for doc in docs]
-        who.set_annotations(annotated, states)
-        return [[(t.dep_, t.head.i, t.ent_type_, t.ent_iob_) for t in doc] for doc in annotated]
-
-    def walk(share):
-        rule = Transitions(temperature=1.0, teacher_share=share)
-        lesson = rule.start(pipe, name, rule.describe(source))
-        walked = pipe.moves.init_batch(docs)
-        lesson.student = SimpleNamespace(
-            model=pipe.model,
-            moves=SimpleNamespace(init_batch=lambda docs: walked, n_moves=pipe.moves.n_moves),
-            transition_states=pipe.transition_states,
-        )
-        numpy.random.seed(0)
-        assert lesson.update(docs, rule.record(source, docs), dropout=0.0) > 0
-        return annotate(pipe, walked)
-
-    students, teachers = annotate(pipe, pipe.predict(docs)), annotate(source, source.predict(docs))
-    assert all(ours != theirs for ours, theirs in zip(students, teachers, strict=True))
-    assert (walk(0.0), walk(1.0)) == (students, teachers)
-    mixed = walk(0.25)
-    assert mixed == walk(0.25)
-    led = [found == theirs for found, theirs in zip(mixed, teachers, strict=True)]
-    assert 0 < sum(led) < 20
-    assert [found == ours for found, ours in zip(mixed, students, strict=True)] == [not one for one in led]
-    with pytest.raises(ValueError, match="expected 0 to 1"):
-        Transitions(temperature=1.0, teacher_share=1.5)
-
-
-def random_step_model(teacher, name, model):
-    """A pipe with random weights, which does for comparing scores, and its layers; one action is unseen."""
-    pipe = initialized_student(teacher, [name], model=model).get_pipe(name)
-    randomize(pipe.model, numpy.random.default_rng(0))
-    pipe.model.attrs["unseen_classes"].add(1)
-    return pipe, StepLayers.of(pipe.model)
-
-
-@pytest.mark.parametrize("name", ["parser", "ner"])
-def test_half_precision_leaves_the_teachers_scores_as_they_are(teacher, texts, name):
-    pipe = teacher.get_pipe(name)
-    docs = [teacher.make_doc(text) for text in texts[:5]]
-    recorded = numpy.concatenate([arrays["vectors"] for arrays in Transitions(temperature=1.0).record(pipe, docs)])
-    original = pipe.model.predict(docs)
-    remade = StepModel(StepLayers.of(pipe.model), recorded.astype("float32"))
-    states = pipe.moves.init_batch(docs)
-    while states:
-        expected = original.predict(states)
-        found = remade.predict(remade.token_ids(states))
-        numpy.testing.assert_allclose(found, expected, atol=0.01 * numpy.ptp(expected))
-        states = pipe.transition_states(states, expected)
 
 
 def gradient_of(encoder):

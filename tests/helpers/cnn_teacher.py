@@ -26,7 +26,6 @@ PIPES = [
 TEACHER_WIDTH = 64
 SUGGESTER = {"@misc": "spacy.ngram_suggester.v1", "sizes": [1, 2, 3]}
 
-
 SETTINGS = {
     "trainable_lemmatizer": {"min_tree_freq": 1},
     "spancat": {"spans_key": "sc", "suggester": SUGGESTER},
@@ -87,7 +86,6 @@ TEXT_CATEGORIZER = {
     "use_reduce_max": True,
     "use_reduce_mean": True,
 }
-
 
 _ARCHITECTURES = {
     "textcat": {**TEXT_CATEGORIZER, "exclusive_classes": True},

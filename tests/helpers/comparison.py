@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy
 from thinc.api import Config, Model
 
-import spacy_tinydistill.cli.distill_targets  # noqa: F401
 from spacy_tinydistill.targets.store import (
     read_manifest,
 )
@@ -40,3 +39,7 @@ def assert_same_stores(one: Path, other: Path) -> None:
     assert read_manifest(one) == read_manifest(other)
     for shard in read_manifest(other).shards:
         assert (one / shard.file).read_bytes() == (other / shard.file).read_bytes()
+
+
+def count_shards(path: Path) -> int:
+    return len(list(path.glob("shard-*.arrow")))

@@ -4,6 +4,11 @@ import numpy
 import pytest
 from thinc.api import Model, NumpyOps, fix_random_seed
 
+from spacy_tinydistill.losses import (
+    soft_binary_cross_entropy,
+    soft_cross_entropy,
+)
+
 
 def check_gradients(model: Model, learn) -> int:
     """Move each parameter along its own gradient and see that the loss changes as the gradient says.
@@ -51,3 +56,15 @@ def clear_gradients(model: Model) -> None:
         for name in node.param_names:
             if node.has_param(name) and node.has_grad(name):
                 node.set_grad(name, numpy.zeros_like(node.get_grad(name)))
+
+
+def softmax(logits):
+    exponentials = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def sigmoid(logits):
+    return 1 / (1 + numpy.exp(-logits))
+
+
+LOSSES = {"exclusive": (soft_cross_entropy, softmax), "binary": (soft_binary_cross_entropy, sigmoid)}

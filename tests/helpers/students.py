@@ -145,3 +145,7 @@ def randomize(model: Model, numbers: numpy.random.Generator, scale: float = 0.05
             if node.has_param(name):
                 value = node.get_param(name)
                 node.set_param(name, value + numbers.normal(scale=scale, size=value.shape).astype("float32"))
+
+
+# Of these pipes the targets are that the fixture `recorded` holds.
+RECORDED_PIPES = ["tagger", "parser", "ner", "textcat", "spancat"]

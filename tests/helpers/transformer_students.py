@@ -23,7 +23,6 @@ CONFIGS = ROOT / "configs"
 ARCHITECTURE = "spacy-tinydistill.TinyTransformer.v1"
 RULE = "spacy-tinydistill.TransformerLayers.v1"
 
-
 LIKE_THE_TEACHER = {
     "layers": 2,
     "width": 32,
@@ -33,7 +32,6 @@ LIKE_THE_TEACHER = {
     "max_length": 128,
 }
 NO_ATTENTION = {"attention_weight": 0.0}
-
 
 # Each fits into one window of both, also where the pieces are letters.
 SHORT = ["Maria sings.", "Did Acme export two drums?", "She paid on Monday in Oslo.", "Victor plays the guitar again."]
@@ -87,3 +85,7 @@ def run(teacher, texts, folder, config, *, kill_at=-1, steps=9, **changes):
     if kill_at >= 0:
         settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
     return distil_quickly(teacher, texts, folder, config, steps=steps, **settings)
+
+
+def bert_of(teacher):
+    return teacher.get_pipe("transformer").model.transformer

@@ -1,17 +1,10 @@
 """What a run does to a pipeline's layers on the CPU, and undoes."""
 
-import ctypes
-import signal
-from contextlib import nullcontext
-
-import pytest
-import spacy
 from thinc.api import Linear, NumpyOps
 from threadpoolctl import threadpool_info
 
 from helpers.tiny_teacher import make_teacher
 from spacy_tinydistill.pipes.device import fast_matrices
-from spacy_tinydistill.signals import terminable
 
 
 def layers_of(nlp):
@@ -57,17 +50,3 @@ def test_other_operations_than_the_default_are_somebodys_choice():
     with fast_matrices(nlp):
         assert chosen.ops is own
         assert not layers_of(nlp)[-1].ops.use_blis
-
-
-def test_a_signal_is_not_lost_where_c_calls_back(monkeypatch):
-    """As it may come while the libraries are looked through; what a handler raises there, Python drops."""
-    call_back = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGTERM))
-
-    def limits(**settings):
-        call_back()
-        return nullcontext()
-
-    monkeypatch.setattr("spacy_tinydistill.pipes.device.threadpool_limits", limits)
-    with pytest.raises(SystemExit) as caught, terminable(), fast_matrices(spacy.blank("en")):
-        raise AssertionError("it went on")
-    assert caught.value.code == 143

@@ -10,13 +10,11 @@ import spacy
 import srsly
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import registry
 from thinc.api import Config
-from typer.testing import CliRunner
 
+from helpers.commands import spacy_cli
 from helpers.comparison import files_of
 from helpers.students import distil_quickly, randomize
 from helpers.tiny_teacher import (
@@ -181,11 +179,8 @@ def config(folder: Path) -> Config:
     return Config().from_disk(folder / "student.cfg", interpolate=False)
 
 
-def spacy_cli(*args: object) -> str:
-    registry.cli.get_all()
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
-    return " ".join(result.output.split())
+def run_command(*args: object) -> str:
+    return " ".join(spacy_cli(*args).split())
 
 
 def test_a_student_of_two(folder, config, tmp_path):
@@ -245,7 +240,7 @@ def test_from_stores_the_same_student_comes(folder, config, tmp_path, monkeypatc
     asked = distil_quickly(teachers, TEXTS, tmp_path / "asked", config, steps=6)
     for name in ("one", "other"):
         store = tmp_path / f"store_{name}"
-        spacy_cli("distill-targets", folder / name, folder / "texts.txt", store, "--config", folder / "student.cfg")
+        run_command("distill-targets", folder / name, folder / "texts.txt", store, "--config", folder / "student.cfg")
     monkeypatch.setattr(prepare_module, "load_teacher", None)
     stores = [tmp_path / "store_one", tmp_path / "store_other"]
     for teacher in ("-", teachers):
@@ -283,19 +278,19 @@ def test_teachers_that_the_config_names(folder, tmp_path):
     named = f'["{folder / "one"}", "{folder / "other"}"]'
     options = ["--distillation.max_steps", "3", "--paths.distill", folder / "texts.txt"]
     by_config = ["--distillation.teachers", named, "--distillation.teacher_weights", "[2, 1]"]
-    spacy_cli("distill", "-", folder / "student.cfg", "--output", tmp_path / "a", *options, *by_config)
+    run_command("distill", "-", folder / "student.cfg", "--output", tmp_path / "a", *options, *by_config)
     both = f"{folder / 'one'},{folder / 'other'}"
-    spacy_cli(
+    run_command(
         "distill", both, folder / "student.cfg", "--output", tmp_path / "b", *options,
         "--distillation.teacher_weights", "[4, 2]", "--paths.dev", folder / "dev.spacy",
     )  # fmt: skip
     for name in ("a", "b"):
         meta = srsly.read_json(tmp_path / name / "model-last" / "meta.json")
         assert [one["share"] for one in meta["distillation"]["teachers"]] == pytest.approx([2 / 3, 1 / 3])
-    output = spacy_cli("distill", both, folder / "texts.txt", "--output", tmp_path / "c", *options[:2])
+    output = run_command("distill", both, folder / "texts.txt", "--output", tmp_path / "c", *options[:2])
     assert "Saved the best student" in output
     # What was written says whom it was of, and runs again.
-    spacy_cli("distill", "-", tmp_path / "a" / "config.cfg", "--output", tmp_path / "d", *options)
+    run_command("distill", "-", tmp_path / "a" / "config.cfg", "--output", tmp_path / "d", *options)
     assert files_of(tmp_path / "d" / "model-last") == files_of(tmp_path / "a" / "model-last")
 
 
@@ -313,7 +308,7 @@ def test_debug_of_several(folder, monkeypatch):
     monkeypatch.setattr(forecast, "LEARNING_SECONDS", 0.1)
     options = ["--distillation.max_steps", "3", "--paths.distill", folder / "texts.txt"]
     both = f"{folder / 'one'},{folder / 'other'}"
-    output = spacy_cli("debug", "distillation", both, folder / "student.cfg", *options)
+    output = run_command("debug", "distillation", both, folder / "student.cfg", *options)
     assert "Teacher: xx_tiny_teacher" in output
     assert "Teacher: xx_other_teacher" in output
 

@@ -1,7 +1,6 @@
 """Recording on a Ray cluster: the store that one machine would write, whatever happens on the way."""
 
 import os
-import pickle
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ import ray
 from ray.cluster_utils import Cluster
 from spacy.util import import_file
 
-import spacy_tinydistill.cli.distill_targets  # noqa: F401
 from helpers.commands import spacy_cli
 from helpers.comparison import assert_same_stores
 from helpers.generator import make_texts
@@ -60,11 +58,9 @@ def odd_pipe(doc):
 """
 
 
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("ray") / "teacher"
-    make_teacher().to_disk(path)
-    return path
+@pytest.fixture
+def teacher(tiny_teacher_path: Path) -> Path:
+    return tiny_teacher_path
 
 
 @pytest.fixture(autouse=True)
@@ -125,12 +121,6 @@ def test_a_worker_that_finds_something_else(teacher, tmp_path):
     assert load(tmp_path / "missing") == "TD201"
     (tmp_path / "code.py").write_text("raise SystemError")
     assert load(teacher, tmp_path / "code.py") == "TD412"
-
-
-def test_a_numbered_error_from_another_process():
-    error = pickle.loads(pickle.dumps(DistillationError("TD622")))
-    assert error.code == "TD622"
-    assert str(error) == str(DistillationError("TD622"))
 
 
 # On a cluster

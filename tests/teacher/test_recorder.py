@@ -15,14 +15,11 @@ from helpers.paths import TESTS
 from helpers.students import agreement, distil_quickly, initialized_student, make_config
 from helpers.transformer_teachers import HEADS, WIDTH
 from spacy_tinydistill.components.registry import choose_rule
-from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.encoder import token_layers
-from spacy_tinydistill.pipes.precision import _pytorch_modules, autocast, fastest_precision
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.pipeline import plan_lessons
 from spacy_tinydistill.targets.records import Record
 from spacy_tinydistill.teacher.recorder import ask
-from spacy_tinydistill.tiny_transformer.pieces import Pieces, copy_pieces, teacher_pieces_callback
 
 
 def test_what_is_recorded(transformer_teacher, texts):
@@ -87,72 +84,6 @@ def test_hidden_states_are_recorded(transformer_teacher, texts, in_float32):
         last = token_layers(encoded, encoder)
         assert len(last) == 1
         numpy.testing.assert_allclose(vectors[:, 2], last[-1], atol=0.003)
-
-
-def test_pieces_are_those_of_the_teacher(spacy_transformers_teacher, tmp_path):
-    tokenizer = spacy_transformers_teacher.get_pipe("transformer").model.tokenizer
-    pieces = copy_pieces(spacy_transformers_teacher)
-    for word in ("Anna", "drum!", "tuned"):
-        assert pieces.cut([word]) == [tokenizer(word, add_special_tokens=False)["input_ids"]]
-    spacy_transformers_teacher.to_disk(tmp_path)
-    fill = teacher_pieces_callback(str(tmp_path))
-
-    def student_with(vocab_size):
-        student = spacy.blank("en")
-        architecture = {"@architectures": "spacy-tinydistill.TinyTransformer.v1", "vocab_size": vocab_size}
-        student.add_pipe("tok2vec", config={"model": architecture})
-        return student
-
-    student = student_with(len(pieces))
-    fill(student)
-    attrs = student.get_pipe("tok2vec").model.attrs
-    assert attrs["pieces"].json == pieces.json
-    # What has pieces, as from an earlier student, keeps them.
-    attrs["pieces"] = Pieces("{}")
-    fill(student)
-    assert attrs["pieces"].json == "{}"
-    with pytest.raises(DistillationError) as caught:
-        fill(student_with(len(pieces) - 1))
-    assert caught.value.code == "TD218"
-
-
-def test_pieces_that_nobody_can_take_over(curated_teacher):
-    with pytest.raises(DistillationError) as caught:
-        copy_pieces(curated_teacher)
-    assert caught.value.code == "TD215"
-
-
-def test_bfloat16(transformer_teacher, texts, monkeypatch):
-    """On the CPU, which has it too: the layers calculate in it, what they hand on is float32, and it ends again."""
-    (module,) = _pytorch_modules(transformer_teacher)
-    seen = []
-
-    def watch(layer, args, output) -> None:
-        seen.append(str(output.dtype))
-
-    linear = next(layer for layer in module.modules() if type(layer).__name__ == "Linear")
-    handle = linear.register_forward_hook(watch)
-    docs = [transformer_teacher.make_doc(text) for text in texts[:5]]
-
-    def ask_the_tagger():
-        encoded = list(transformer_teacher.get_pipe("transformer").pipe([doc.copy() for doc in docs]))
-        return numpy.concatenate(transformer_teacher.get_pipe("tagger").model.predict(encoded))
-
-    exact = ask_the_tagger()
-    with autocast(module, "cpu"):
-        near = ask_the_tagger()
-    assert set(seen) == {"torch.float32", "torch.bfloat16"}
-    assert near.dtype == numpy.float32
-    assert 0 < abs(near - exact).max() < 0.05 * numpy.ptp(exact)
-    assert (ask_the_tagger() == exact).all()
-    # Of itself where the CPU has instructions for it, which it may or may not.
-    for found, dtype in (({"avx512_bf16": True}, "torch.bfloat16"), ({}, "torch.float32")):
-        monkeypatch.setattr("torch.cpu.get_capabilities", lambda found=found: found, raising=False)
-        seen.clear()
-        with fastest_precision(transformer_teacher):
-            ask_the_tagger()
-        assert set(seen) == {dtype}
-    handle.remove()
 
 
 @pytest.mark.slow

@@ -23,7 +23,9 @@ from spacy_tinydistill.loop import DIR_MODEL_LAST
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.tiny_transformer import encoder
 from spacy_tinydistill.tiny_transformer.encoder import cut_windows, tiny_transformer
-from spacy_tinydistill.tiny_transformer.pieces import CONTINUED, UNKNOWN, train_pieces
+from spacy_tinydistill.tiny_transformer.pieces import (
+    train_pieces,
+)
 
 torch = pytest.importorskip("torch", reason="needs the extra [tiny-transformer]")
 pytest.importorskip("tokenizers", reason="needs the extra [tiny-transformer]")
@@ -224,28 +226,6 @@ def test_a_very_long_doc():
     assert rows[0].any(axis=1).all()
 
 
-def test_pieces():
-    vocabulary = PIECES.tokenizer.get_vocab()
-    assert len(PIECES) == len(vocabulary) <= 100
-    assert sorted(vocabulary.values()) == list(range(len(PIECES)))
-    known, letters, unknown = PIECES.cut(["sings", "Anna", "🎷"])
-    assert len(known) < 5
-    assert len(letters) > 1
-    assert "".join(PIECES.tokenizer.id_to_token(i).removeprefix(CONTINUED) for i in letters) == "Anna"
-    assert unknown == [PIECES.id_of(UNKNOWN)]
-    assert PIECES.cut([" ", "\n\n", ""]) == [unknown] * 3
-
-
-def test_pieces_are_the_same_in_another_process():
-    code = """
-        import sys
-        from spacy_tinydistill.tiny_transformer.pieces import train_pieces
-        print(train_pieces(lambda: sys.argv[1:], 100).json)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code), *TEXTS]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.rstrip("\n") == PIECES.json
-
-
 @pytest.mark.parametrize("changes", [{"heads": 3}, {"max_length": 2}])
 def test_sizes_that_do_not_fit(changes):
     with pytest.raises(DistillationError) as caught:
@@ -310,15 +290,6 @@ def test_a_precision_that_there_is_not(teacher, tmp_path):
     assert "float16" in str(caught.value)
 
 
-def test_without_pieces(teacher, tmp_path):
-    for before_init in ({"@callbacks": "spacy-tinydistill.TrainPieces.v1", "path": None}, None):
-        config = config_of(teacher, None)
-        config["initialize"]["before_init"] = before_init
-        with pytest.raises(DistillationError) as caught:
-            distil_quickly(teacher, TEXTS, tmp_path / "student", config, steps=1)
-        assert caught.value.code == "TD217"
-
-
 def test_without_pytorch():
     code = f"""
         import sys
@@ -334,3 +305,12 @@ def test_without_pytorch():
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     assert "[TD214]" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_without_pieces(teacher, tmp_path):
+    for before_init in ({"@callbacks": "spacy-tinydistill.TrainPieces.v1", "path": None}, None):
+        config = config_of(teacher, None)
+        config["initialize"]["before_init"] = before_init
+        with pytest.raises(DistillationError) as caught:
+            distil_quickly(teacher, TEXTS, tmp_path / "student", config, steps=1)
+        assert caught.value.code == "TD217"

@@ -1,0 +1,34 @@
+"""`spacy init distill-config`: what it writes, and what it refuses."""
+
+from pathlib import Path
+
+import spacy
+
+from helpers.commands import assert_refused, invoke, spacy_cli
+from helpers.tiny_teacher import LANGUAGE, TEXTS
+from spacy_tinydistill.prepare import Run
+
+
+def test_writing_a_config_for_mistakes(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    teacher, out = tiny_teacher_path, tmp_path / "out.cfg"
+    command = ("init", "distill-config")
+    assert_refused(invoke(*command, "no_such_teacher", out), "TD201", "no_such_teacher")
+    assert_refused(invoke(*command, teacher, out, "--size", "huge"), "TD503", "'huge'", "mini, tiny, nano")
+    assert_refused(invoke(*command, teacher, out, "--pipeline", "tagger,parsnip"), "TD504", "'parsnip'", "tagger, ner")
+    spacy.blank(LANGUAGE).to_disk(tmp_path / "blank")
+    assert_refused(invoke(*command, tmp_path / "blank", out), "TD505", "none")
+    assert not out.exists()
+    out.write_text("mine")
+    assert_refused(invoke(*command, teacher, out), "TD502", "out.cfg", "--force")
+    assert out.read_text() == "mine"
+    assert invoke(*command, teacher, out, "--force").exit_code == 0
+    assert out.read_text() != "mine"
+    assert_refused(invoke(*command, teacher, out / "below.cfg"), "TD508", "below.cfg")
+    assert_refused(invoke(*command, teacher, tmp_path, "--force"), "TD508", str(tmp_path))
+
+
+def test_a_first_student_learns_for_as_long_as_the_help_says(tiny_teacher_path: Path) -> None:
+    run = Run(tiny_teacher_path, TEXTS, None, {}, -1)
+    assert f"learns for {run.settings.max_steps} updates instead of 4,000" in " ".join(
+        spacy_cli("distill", "--help").split()
+    )

@@ -1,0 +1,83 @@
+"""The config of a student, and its sizes."""
+
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.util import load_config, load_model_from_config
+
+from helpers.students_of_each_kind import LEARNING, RULES, initialized
+from helpers.tiny_teacher import LANGUAGE
+from spacy_tinydistill.schemas import read_distillation_config
+from spacy_tinydistill.student.config import SIZES, student_config, unmirrored_pipes
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_written_config_is_complete(size: str, teacher: Language, tmp_path: Path) -> None:
+    config = student_config(teacher, size=size)
+    config.to_disk(tmp_path / "student.cfg")
+    read = load_config(tmp_path / "student.cfg", interpolate=False)
+    assert read == config
+    # Nothing to fill in, nothing that spaCy does not know, as `spacy debug config` would see it.
+    student = load_model_from_config(read, auto_fill=False, validate=True)
+    filled = load_model_from_config(read, auto_fill=True).config
+    # spaCy fills in a training corpus of its own wherever there is none.
+    del filled["corpora"]["train"]
+    assert filled == read
+    assert student.pipe_names == ["tok2vec", "sentencizer", *LEARNING, "entity_ruler", "attribute_ruler"]
+    assert read["components"]["tok2vec"]["model"]["encode"]["width"] == SIZES[size].width
+    assert {name: read["paths"][name] for name in ("distill", "gold", "dev")} == dict.fromkeys(
+        ("distill", "gold", "dev")
+    )
+    assert read["nlp"]["lang"] == LANGUAGE
+    assert unmirrored_pipes(teacher, config) == []
+    assert read_distillation_config(read).max_steps == 4000
+
+
+def test_sizes_stand_in_the_order_of_their_size() -> None:
+    widths = [size.width for size in SIZES.values()]
+    assert widths == sorted(set(widths), reverse=True)
+    rows = [sum(size.rows.values()) for size in SIZES.values()]
+    assert rows == sorted(set(rows), reverse=True)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_one_pipe_alone(name: str, teacher: Language) -> None:
+    config = student_config(teacher, size="nano", pipeline=[name])
+    student = initialized(config, teacher)
+    assert student.pipe_names == ["tok2vec", name]
+    assert unmirrored_pipes(teacher, config) == [other for other in teacher.pipe_names if other != name]
+    pipe, original = student.get_pipe(name), teacher.get_pipe(name)
+    assert type(pipe) is type(original)
+    assert pipe.labels == original.labels
+    doc = student("a text")
+    assert [token.text for token in doc] == ["a", "text"]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_alone_needs_no_encoder(name: str, teacher: Language) -> None:
+    assert student_config(teacher, pipeline=[name])["nlp"]["pipeline"] == [name]
+
+
+def test_settings_beside_the_model_are_the_teachers(teacher: Language) -> None:
+    config = student_config(teacher)
+    assert config["nlp"]["tokenizer"] == teacher.config["nlp"]["tokenizer"]
+    # But for what is a matter of speed, and so of the model.
+    assert (config["nlp"]["batch_size"], teacher.config["nlp"]["batch_size"]) == (64, 1000)
+    assert config["components"]["spancat_singlelabel"]["spans_key"] == "single"
+    assert (
+        config["components"]["spancat_singlelabel"]["suggester"]
+        == (teacher.config["components"]["spancat_singlelabel"]["suggester"])
+    )
+    assert config["components"]["sentencizer"]["punct_chars"] == ["|"]
+    assert config["components"]["entity_ruler"]["overwrite_ents"] is True
+
+
+def test_pipes_that_nobody_can_mirror_are_named() -> None:
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("entity_linker")
+    config = student_config(nlp)
+    assert config["nlp"]["pipeline"] == ["sentencizer"]
+    assert unmirrored_pipes(nlp, config) == ["entity_linker"]
