@@ -32,6 +32,11 @@ PARTS = {
         "A store holds what one teacher said about certain texts for certain pipes, and checks that it is asked for "
         "no more.",
     ),
+    7: (
+        "Exporting for the web",
+        "What has no counterpart in JavaScript is found before anything is written: [web.md](web.md) says what has "
+        "one.",
+    ),
 }
 
 # Causes and mends for which a message has no room.

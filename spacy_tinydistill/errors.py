@@ -264,6 +264,27 @@ MESSAGES: dict[str, str] = {
     "order, or - for whichever they are of.",
     "TD636": "A store holds what one teacher says, and there are {count}. Record each to a store of its own, and give "
     "all of these to --targets.",
+    # Exporting for the web
+    "TD701": "The student {student} cannot be loaded: {reason}. Give a pipeline's folder or an installed package.",
+    "TD702": "The pipe {pipe!r} is made by {factory!r}, which has no counterpart in JavaScript. The pipes that have "
+    "one are {known}. Export a student without it.",
+    "TD703": "The pipe {pipe!r} has the architecture {found}, which has no counterpart in JavaScript. Expected: "
+    "{known}. Distil a student with that, such as `python -m spacy init distill-config` writes.",
+    "TD704": "The student's tokenizer is {found}, which has no counterpart in JavaScript. Expected "
+    "spacy.tokenizer.Tokenizer with compiled regular expressions.",
+    "TD705": "The attribute {attribute} of the language {lang!r} is computed by {found}, which has no counterpart in "
+    "JavaScript. Distil a student that does not read this attribute.",
+    "TD706": "The regular expression {which} of the student's tokenizer has {construct}, which has no translation to "
+    "JavaScript. Write the expression without.",
+    "TD707": "The pipe {pipe!r} searches with a beam of {found}; in JavaScript there is greedy search alone. Set its "
+    "beam_width to 1.",
+    "TD708": "The pipe {pipe!r} has {setting} = {found}, which has no counterpart in JavaScript. Expected: {expected}.",
+    "TD709": "The weights of {pipe!r} cannot be rounded to {precision}: {reason}. Take another --precision.",
+    "TD710": "A pattern of the pipe {pipe!r} has {what}, which has no counterpart in JavaScript: {pattern}. Write it "
+    "without, or leave the pipe out.",
+    "TD711": "There is no precision {precision!r}; there are {known}.",
+    "TD712": "The student's static vectors are of the kind {mode!r}. Expected words with a vector each, such as "
+    "`python -m spacy init distill-vectors` makes.",
 }
 
 

@@ -188,6 +188,10 @@ def in_teachers(folder: Path) -> None:
     write_json_lines(folder / "texts.jsonl")
 
 
+def in_web(folder: Path) -> None:
+    train_teacher(["tagger"], count=5, epochs=1).to_disk(folder / "my_student")
+
+
 def write_json_lines(path: Path) -> None:
     srsly.write_jsonl(path, [{"text": text} for text in TEXTS])
 
@@ -200,6 +204,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "docs/from-spacy-v4.md": in_from_spacy_v4,
     "docs/sizes.md": in_sizes,
     "docs/teachers.md": in_teachers,
+    "docs/web.md": in_web,
 }
 
 
@@ -283,6 +288,13 @@ def test_the_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert [words[0] for words in sizes] == ["mini", "tiny", "nano"]
     figures = [[int(word.replace(",", "")) for word in words if word.replace(",", "").isdigit()] for words in sizes]
     assert figures == sorted(figures, reverse=True)
+
+
+@pytest.mark.slow
+def test_the_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("docs/web.md", tmp_path, monkeypatch)
+    described = re.findall(r"^\| `([\w.]+)/?` \| ", PAGES["docs/web.md"].read_text(encoding="utf8"), re.MULTILINE)
+    assert {path.name for path in (tmp_path / "web_student").iterdir()} <= set(described)
 
 
 @pytest.mark.slow
