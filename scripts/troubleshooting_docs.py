@@ -37,6 +37,11 @@ PARTS = {
         "Installation",
         "What only distilling and comparing need is in extras, so that a student's user need not install it.",
     ),
+    7: (
+        "Exporting for the web",
+        "What has no counterpart in JavaScript is found before anything is written: [web.md](web.md) says what has "
+        "one.",
+    ),
 }
 
 # Causes and cures for which a message has no room.

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import distill, record_targets
     from .report.compare import compare
+    from .web.export import export_web
 
-__all__ = ["compare", "distill", "record_targets"]
+__all__ = ["compare", "distill", "export_web", "record_targets"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from .report.compare import compare
 
         return compare
+    if name == "export_web":
+        from .web.export import export_web
+
+        return export_web
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

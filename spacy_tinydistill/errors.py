@@ -1,7 +1,8 @@
 """Every error message that a user can cause, by number: what was found, what was expected, what to do.
 
 The hundreds say what a message is about: 0 the config, 1 the texts, 2 teacher and student together, 3 the distillation
-loop, 4 reports and benchmarks, 5 writing students and vectors, 6 recorded targets, 9 what is installed.
+loop, 4 reports and benchmarks, 5 writing students and vectors, 6 recorded targets, 7 exporting
+for the web, 9 what is installed.
 """
 
 import copyreg
@@ -270,6 +271,27 @@ MESSAGES: dict[str, str] = {
     "same order, or give - to use whichever teachers were recorded.",
     "TD636": "Targets of {count} teachers cannot be recorded to one folder. Record each teacher to a folder of its "
     "own, and give all of these folders to --targets.",
+    # Exporting for the web
+    "TD701": "The student {student} cannot be loaded: {reason}. Give a pipeline's folder or an installed package.",
+    "TD702": "The pipe {pipe!r} is made by {factory!r}, which has no counterpart in JavaScript. The pipes that have "
+    "one are {known}. Export a student without it.",
+    "TD703": "The pipe {pipe!r} has the architecture {found}, which has no counterpart in JavaScript. Expected: "
+    "{known}. Distil a student with that, such as `python -m spacy init distill-config` writes.",
+    "TD704": "The student's tokenizer is {found}, which has no counterpart in JavaScript. Expected "
+    "spacy.tokenizer.Tokenizer with compiled regular expressions.",
+    "TD705": "The attribute {attribute} of the language {lang!r} is computed by {found}, which has no counterpart in "
+    "JavaScript. Distil a student that does not read this attribute.",
+    "TD706": "The regular expression {which} of the student's tokenizer has {construct}, which has no translation to "
+    "JavaScript. Write the expression without.",
+    "TD707": "The pipe {pipe!r} searches with a beam of {found}; in JavaScript there is greedy search alone. Set its "
+    "beam_width to 1.",
+    "TD708": "The pipe {pipe!r} has {setting} = {found}, which has no counterpart in JavaScript. Expected: {expected}.",
+    "TD709": "The weights of {pipe!r} cannot be rounded to {precision}: {reason}. Take another --precision.",
+    "TD710": "A pattern of the pipe {pipe!r} has {what}, which has no counterpart in JavaScript: {pattern}. Write it "
+    "without, or leave the pipe out.",
+    "TD711": "There is no precision {precision!r}; there are {known}.",
+    "TD712": "The student's static vectors are of the kind {mode!r}. Expected words with a vector each, such as "
+    "`python -m spacy init distill-vectors` makes.",
     # What is installed
     "TD901": "This needs a library that is not installed: {reason}. A student runs without it. To distil, or to "
     'compare a student with its teacher, install the extra that has it: pip install "spacy-tinydistill[{extra}]".',
