@@ -29,6 +29,18 @@ ELSEWHERE = {
     "targets/folder.py": "targets/test_store.py",
     "tiny_transformer/bert.py": "tiny_transformer/test_encoder.py",
     "user_code.py": "mistakes/test_command_line.py",
+    "cli/export_web.py": "web/test_export.py",
+    "rounding.py": "web/test_export.py",
+    "web/characters.py": "web/test_export.py",
+    "web/encoder.py": "web/test_export.py",
+    "web/format.py": "web/test_export.py",
+    "web/page.py": "web/test_export.py",
+    "web/pipes.py": "web/test_export.py",
+    "web/regex.py": "web/test_export.py",
+    "web/rules.py": "web/test_export.py",
+    "web/selftest.py": "web/test_export.py",
+    "web/tokenizer.py": "web/test_export.py",
+    "web/weights.py": "web/test_export.py",
 }
 
 # Test modules that go through many modules, or through what lies beside the package.
@@ -40,6 +52,7 @@ WIDE = {
     "mistakes/test_pipelines.py",
     "mistakes/test_resuming.py",
     "mistakes/test_texts.py",
+    "cli/test_bare_container.py",
     "test_any_input.py",
     "test_architecture.py",
     "test_benchmarks.py",

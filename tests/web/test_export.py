@@ -14,7 +14,6 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from generator import make_docs, make_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -23,7 +22,11 @@ from spacy.tokens import Doc
 from spacy.training.initialize import load_vectors_into_model
 
 import spacy_tinydistill.cli.export_web  # noqa: F401
-from conftest import PIPES, initialized_student, randomize, train_teacher
+from helpers.cnn_teacher import PIPES, train_teacher
+from helpers.commands import assert_refused, invoke
+from helpers.generator import make_docs, make_texts
+from helpers.paths import ROOT
+from helpers.students import initialized_student, randomize
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.rounding import PRECISIONS, round_weights
 from spacy_tinydistill.student.config import student_config
@@ -32,9 +35,7 @@ from spacy_tinydistill.web.export import describe_student, export_web
 from spacy_tinydistill.web.regex import Translation, UntranslatableError
 from spacy_tinydistill.web.selftest import answer
 from spacy_tinydistill.web.selftest import make_texts as make_all_sorts
-from test_errors import assert_refused, invoke
 
-ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"
 
 
