@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .acceleration import accelerate
     from .api import distill, record_targets
     from .report.compare import compare
 
-__all__ = ["compare", "distill", "record_targets"]
+__all__ = ["accelerate", "compare", "distill", "record_targets"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,6 +16,10 @@ def __getattr__(name: str) -> Any:
         from . import api
 
         return getattr(api, name)
+    if name == "accelerate":
+        from .acceleration import accelerate
+
+        return accelerate
     if name == "compare":
         from .report.compare import compare
 
