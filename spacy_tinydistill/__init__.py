@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .acceleration import accelerate
     from .api import distill, record_targets
     from .report.compare import compare
     from .web.export import export_web
 
-__all__ = ["compare", "distill", "export_web", "record_targets"]
+__all__ = ["accelerate", "compare", "distill", "export_web", "record_targets"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +17,10 @@ def __getattr__(name: str) -> Any:
         from . import api
 
         return getattr(api, name)
+    if name == "accelerate":
+        from .acceleration import accelerate
+
+        return accelerate
     if name == "compare":
         from .report.compare import compare
 
