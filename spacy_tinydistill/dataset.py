@@ -19,6 +19,7 @@ from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson, Plan
 from .corpus import Reader, make_examples, replace_surrogates
 from .errors import DistillationError
+from .judge import choose_texts
 from .loop import Corpus, Evaluate, Taught
 from .schemas import DistillationConfig, reason_of
 from .student.pipeline import encodes_only
@@ -369,6 +370,15 @@ def make_text_reader(texts: Iterable[str]) -> Reader:
             raise DistillationError("TD114", number=number, found=type(text).__name__)
         checked.append(replace_surrogates(text))
     return lambda nlp: chain.from_iterable(make_examples(nlp, text, max_length=500) for text in checked)
+
+
+def choose_raw_texts(records: Iterable[Record]) -> list[str]:
+    """Choose the raw texts on which teacher and student are compared: the first that the student is scored on.
+
+    Args:
+        records: All that there are, from `Dataset.list_records` or a store.
+    """
+    return choose_texts((item.text, len(item)) for item in records if item.role in (Role.HELD_OUT, Role.DEV))
 
 
 def read_gold(corpus: str, examples: Iterable[Example]) -> list[Example]:

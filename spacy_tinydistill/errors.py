@@ -182,6 +182,9 @@ MESSAGES: dict[str, str] = {
     "TD412": "The code file '{path}' cannot be imported: {reason}. Give a Python file with --code.",
     "TD413": "Document {number} of '{path}' has {length} characters, more than the {role}'s nlp.max_length of "
     "{max_length}. Split it into shorter documents.",
+    "TD414": "Teacher and student were not compared from raw text, because the {role} failed there: {reason}. Run the "
+    "{role} over such texts with nlp.pipe to see where it fails. If it needs functions of your own, give the file that "
+    "registers them with --code.",
     # Writing
     "TD501": "The output folder {path} is not empty: it has {found}. Nothing was overwritten. Choose another folder, "
     "continue the interrupted run with --resume, or replace it with --force.",

@@ -4,14 +4,19 @@ This module shares nothing with the road on which a student is made: no rebuilt 
 targets. It knows spaCy's `Doc` and nothing else, so that a fault of the road cannot hide in it.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
+from pydantic import TypeAdapter
 from spacy.language import Language
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.tokens import Doc, Span
+
+from .errors import DistillationError
 
 # What a pipeline says about one text: for each kind of annotation, what it says at each place. A place is a string, so
 # that all of it can be kept as JSON: characters such as "4:9", where the annotation has several at one place with the
@@ -39,6 +44,9 @@ NO_ANNOTATION = ("trf_data", "_trf_data")
 
 # So many texts are shown where something differs.
 EXAMPLES = 3
+
+# So many words are compared: some seconds of a transformer on a CPU.
+WORDS = 3_000
 
 # So many texts are run pipe by pipe, to see which pipe writes what.
 TEXTS_BY_PIPE = 20
@@ -94,6 +102,71 @@ class Judgement:
         return tokens is None or tokens.agreed == tokens.places
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What a whole pipeline says about raw texts, and which of its pipes say it."""
+
+    texts: list[str]
+    annotated: list[Annotated]  # Of each text
+    writers: dict[str, list[str]]  # By kind of annotation the names of the pipes, from `writers`
+
+    def to_bytes(self) -> bytes:
+        """Write the statement as JSON."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Statement":
+        """Undo `to_bytes`.
+
+        Raises:
+            ValueError: The data is of another making.
+        """
+        found = _STATEMENT.validate_json(data)
+        if len(found.annotated) != len(found.texts):
+            raise ValueError(f"{len(found.annotated)} annotations of {len(found.texts)} texts")
+        return found
+
+
+# What a statement of somebody else's making is checked by.
+_STATEMENT = TypeAdapter(Statement)
+
+
+def choose_texts(texts: Iterable[tuple[str, int]]) -> list[str]:
+    """Choose the first texts of `WORDS` words, or a little more.
+
+    Args:
+        texts: Raw texts, each with its number of words.
+    """
+    chosen, words = [], 0
+    for text, count in texts:
+        chosen.append(text)
+        words += count
+        if words >= WORDS:
+            break
+    return chosen
+
+
+def take_statement(role: str, nlp: Language, texts: Sequence[str]) -> Statement:
+    """Ask a whole pipeline about raw texts.
+
+    Args:
+        role: "teacher" or "student", for the message.
+        nlp: The pipeline, with whichever pipes are on.
+        texts: Raw texts.
+
+    Raises:
+        DistillationError: TD414, a pipe fails, or leaves texts out.
+    """
+    try:
+        annotated = list(annotate(nlp, texts))
+        found = writers(nlp, texts)
+    except Exception as error:  # Any component may run here, and fail in any way.
+        raise DistillationError("TD414", role=role, reason=f"{type(error).__name__}: {error}") from error
+    if len(annotated) != len(texts):
+        raise DistillationError("TD414", role=role, reason=f"{len(annotated)} of {len(texts)} texts came back")
+    return Statement(list(texts), annotated, found)
+
+
 def annotate(nlp: Language, texts: Iterable[str]) -> Iterator[Annotated]:
     """Run a pipeline as it is over raw texts and read off everything that it wrote.
 
@@ -121,7 +194,8 @@ def judge(texts: Sequence[str], teacher: Iterable[Annotated], student: Iterable[
     for text, theirs, ours in zip(texts, teacher, student, strict=True):
         differing += theirs != ours
         for kind in {**theirs, **ours}:
-            _compare(kinds.setdefault(kind, Agreement()), text, theirs.get(kind, {}), ours.get(kind, {}))
+            agreement = kinds.setdefault(kind, Agreement())
+            _compare(agreement, text, theirs.get(kind, {}), ours.get(kind, {}), is_place=kind == "head")
     order = {kind: number for number, kind in enumerate(NAMES)}
     ordered = sorted(kinds, key=lambda kind: (order.get(kind, len(order)), kind))
     return Judgement(len(texts), differing, {kind: kinds[kind] for kind in ordered})
@@ -199,7 +273,8 @@ def read_doc(doc: Doc, nlp: Language) -> Annotated:
     return {kind: values for kind, values in found.items() if values}
 
 
-def _compare(agreement: Agreement, text: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+def _compare(agreement: Agreement, text: str, theirs: dict[str, Any], ours: dict[str, Any], *, is_place: bool) -> None:
+    """Count where two pipelines agree about one text; what they say may itself be a place in it, such as a head."""
     agreement.by_teacher += len(theirs)
     agreement.by_student += len(ours)
     shown = False
@@ -209,7 +284,9 @@ def _compare(agreement: Agreement, text: str, theirs: dict[str, Any], ours: dict
             agreement.agreed += 1
         elif not shown and len(agreement.examples) < EXAMPLES:
             # One of each text, as one mistake often brings others.
-            agreement.examples.append(Difference(_words(text, place), theirs.get(place), ours.get(place)))
+            said = (theirs.get(place), ours.get(place))
+            teacher, student = (_words(text, value) if is_place and value else value for value in said)
+            agreement.examples.append(Difference(_words(text, place), teacher, student))
             shown = True
 
 
@@ -248,6 +325,8 @@ def _custom(key: Any) -> tuple[str, str] | None:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it; what JSON does not have, as its text."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     if isinstance(value, list | tuple):

@@ -240,6 +240,8 @@ def _validate(values: dict[str, Any]) -> DistillationConfig:
 def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) -> dict[str, Any]:
     """Resolve and check a config's `[training]` block, and set the GPU's allocator.
 
+    The weights of the scores are made to sum to 1, so that a score is a mean of scores.
+
     Raises:
         DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
     """
@@ -253,6 +255,12 @@ def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) 
         if training[key] < 1:
             raise DistillationError("TD012", key=key, value=training[key])
     check_end(config, settings, training)
+    # spaCy rounds the weights that it fills in: a perfect student would have a score of 1.01 or 0.99.
+    total = sum(weight for weight in training["score_weights"].values() if weight)
+    if total > 0:
+        training["score_weights"] = {
+            name: weight and weight / total for name, weight in training["score_weights"].items()
+        }
     if gpu_id >= 0 and training["gpu_allocator"]:
         set_gpu_allocator(training["gpu_allocator"])
     return training

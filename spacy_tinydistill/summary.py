@@ -8,13 +8,19 @@ from spacy.scorer import Scorer
 from spacy.tokens import DocBin
 from wasabi import msg
 
+from .dataset import choose_raw_texts
+from .errors import DistillationError
+from .judge import Statement, take_statement
+from .pipes.pipeline import load_teacher
 from .prepare import Run
 from .report.compare import Recorded, compare_recorded
-from .report.report import HTML_NAME
+from .report.raw_text import compare_raw_text, print_raw_text, share_of_pipes
+from .report.report import HTML_NAME, Report
 from .report.scores import Side
 from .report.size import count_parameters
 from .student.meta import add_origin, plain_scores
 from .student.pipeline import encodes_only
+from .targets.records import Role
 from .targets.store import Store
 
 
@@ -58,30 +64,37 @@ def report(
             f"The loss on held-out texts is {-score:.4f} a token. An encoder annotates nothing: there is no report."
         )
         return
-    _print_retention(run, score, teacher_scores)
-    _write_report(run, store, student, output_path)
+    found = _write_report(run, store, student, output_path)
+    _print_retention(run, score, teacher_scores, found)
+    print_raw_text(found["raw_text"])
     msg.good("Wrote the report", output_path / HTML_NAME)
 
 
-def _print_retention(run: Run, student: float, teacher_scores: dict[str, Any]) -> None:
+def _print_retention(run: Run, score: float, teacher_scores: dict[str, Any], found: Report) -> None:
     data = "the dev data" if run.dataset.dev else "held-out texts, against the teacher's own annotations"
     weights = run.training["score_weights"].items()
     teacher = sum(
         teacher_scores[key] * weight for key, weight in weights if weight and teacher_scores.get(key) is not None
     )
+    student = score * share_of_pipes(found)
     if teacher:
         msg.good(f"Retention on {data}: {student / teacher:.1%} (student {student:.4f}, teacher {teacher:.4f})")
+        if student < score:
+            missing = ", ".join(found["raw_text"]["missing_pipes"])
+            msg.text(f"This counts 0 for what is not in the student ({missing}); without, it is {score / teacher:.1%}.")
     elif teacher_scores:
         msg.warn(f"No retention on {data}: the teacher's own score there is 0.")
     else:
         msg.warn(
-            f"No retention: what the teacher says of the dev data was not recorded (student {student:.4f}).",
+            f"No retention: what the teacher says of the dev data was not recorded (student {score:.4f}).",
             "Record with --paths.dev, or compare with `python -m spacy benchmark distillation`.",
         )
 
 
-def _write_report(run: Run, store: Store, student: Language, output_path: Path) -> None:
+def _write_report(run: Run, store: Store, student: Language, output_path: Path) -> Report:
     dataset = run.dataset
+    # First, by a student of which nothing was asked yet.
+    raw_text = _compare_raw_text(run, store, student)
     judged = [example for example in dataset.read_teacher_scored(store, student) if len(example.predicted)]
     examples = [example for example in dataset.read_scored(store, student) if len(example.predicted)]
     teacher = run.named[0] if run.named else None
@@ -97,6 +110,27 @@ def _write_report(run: Run, store: Store, student: Language, output_path: Path) 
         side=Side(student, [example.predicted for example in judged]),
         gold=DocBin(docs=[example.reference for example in examples]) if dataset.dev else None,
         data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if dataset.dev else None,
+        raw_text=raw_text,
     )
     docs = list(student.pipe(example.predicted for example in examples))
-    compare_recorded(recorded, Side(student, docs), output_path, gpu_id=run.gpu_id)
+    return compare_recorded(recorded, Side(student, docs), output_path, gpu_id=run.gpu_id)
+
+
+def _compare_raw_text(run: Run, store: Store, student: Language) -> dict[str, Any] | None:
+    """Compare the student from raw text with its first teacher; None, with a word why, where that cannot be done."""
+    try:
+        statement = _ask_whole_teacher(run, store)
+        return None if statement is None else compare_raw_text(statement, student, "teacher")
+    except DistillationError as error:
+        # Hours of learning do not end without a report because of one text.
+        msg.fail(str(error))
+        return None
+
+
+def _ask_whole_teacher(run: Run, store: Store) -> Statement | None:
+    """Ask the first teacher as it was handed over: loaded afresh, or the one in memory with its own settings."""
+    texts = choose_raw_texts(store.read(Role.HELD_OUT, Role.DEV))
+    if not run.named or not texts:
+        return None
+    teacher = run.named[0]
+    return take_statement("teacher", teacher if isinstance(teacher, Language) else load_teacher(teacher), texts)

@@ -10,6 +10,7 @@ from wasabi import MarkdownRenderer
 
 from ..errors import DistillationError
 from ..files import write_whole
+from .raw_text import NOT_COMPARED, agreement_text, missing_text, tokens_text
 from .table import alignment_warnings, megabytes, percent, score_header, score_rows
 
 META_NAME = "meta.json"
@@ -98,6 +99,9 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
     for what in ("retention", "agreement"):
         if report["overall"][what] is not None:
             facts[what.capitalize()] = f"{percent(report['overall'][what])} %"
+    found = report["raw_text"]
+    if found is not None:
+        facts["From raw text"] = agreement_text(found, cell)
     facts["Size"] = megabytes(student["bytes"])
     if (report["compression"] or 0) > 1:
         facts["Size"] += f", {report['compression']:.1f} times smaller than the teacher"
@@ -118,6 +122,11 @@ def _limits(report: Mapping[str, Any]) -> list[str]:
     if not report["data"]["gold"]:
         limits.append("There were no gold annotations: agreement says nothing of whether the teacher is right.")
     limits += alignment_warnings(dict(report))
+    found = report["raw_text"]
+    if found is None:
+        limits.append(NOT_COMPARED)
+    else:
+        limits += [text for text in (missing_text(found, cell), tokens_text(found, cell)) if text]
     weakest = sorted(
         (counts["agreement"], pipe, label, counts["teacher"])
         for pipe, labels in report["labels"].items()

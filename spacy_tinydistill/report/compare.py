@@ -18,6 +18,7 @@ from ..components.annotations import decide
 from ..corpus import SUFFIXES, list_files, read_texts
 from ..errors import DistillationError
 from ..evaluation_log import CURVE_NAME, read_curve
+from ..judge import choose_texts, take_statement
 from ..pipes.device import use_device
 from ..pipes.labels import Said, list_layers
 from ..pipes.profile import measure_bytes
@@ -26,6 +27,7 @@ from .annotations import count_confusions, count_labels, read_layers
 from .card import write_meta
 from .disagreement import find_disagreements
 from .machine import describe_machine, installed_versions
+from .raw_text import compare_raw_text, share_of_pipes
 from .report import JSON_NAME, Report, find_tried
 from .scores import Side, annotate, ratio, score_sides, share_scores
 from .size import count_parameters
@@ -65,10 +67,10 @@ def compare(
         `confusion` and `disagreements` (see `compare_sides`), `speed_up` (student's words per second over teacher's),
         `compression` (teacher's bytes over student's), `timing` (the texts of a timed pass), `learning_curve` (see
         `curve.read_curve`; empty where the student is not in its run's output), `tried` (see `report.find_tried`),
-        `data`, `machine`, `versions`, `date` (UTC), `command`.
+        `raw_text` (see `raw_text.compare_raw_text`), `data`, `machine`, `versions`, `date` (UTC), `command`.
 
     Raises:
-        DistillationError: TD401 to TD413: a pipeline, the data, the code, the GPU or the output cannot be used.
+        DistillationError: TD401 to TD414: a pipeline, the data, the code, the GPU or the output cannot be used.
     """
     names = {"teacher": str(teacher), "student": str(student)}
     data, code = Path(data), Path(code) if code is not None else None
@@ -83,13 +85,17 @@ def compare(
     pipelines = {role: _load(role, name) for role, name in names.items()}
     for role, nlp in pipelines.items():
         _require_fitting_texts(role, nlp, texts, data)
+    # First, by pipelines of which nothing was asked yet.
+    words = [len(pipelines["teacher"].make_doc(text)) for text in texts]
+    chosen = choose_texts(zip(texts, words, strict=True))
+    statement = take_statement("teacher", pipelines["teacher"], chosen)
+    raw_text = compare_raw_text(statement, pipelines["student"], "teacher")
     sides = {role: Side(nlp, annotate(nlp, texts, gold, role.capitalize())) for role, nlp in pipelines.items()}
-    compared = compare_sides(sides["teacher"], sides["student"], gold)
+    compared = compare_sides(sides["teacher"], sides["student"], gold, raw_text)
     if not share_scores(compared):
         raise DistillationError(
             "TD407", teacher=pipelines["teacher"].pipe_names, student=pipelines["student"].pipe_names
         )
-    words = [len(pipelines["teacher"].make_doc(text)) for text in texts]
     timed, timing = measure_speed(names, texts, words, max_words=max_words, gpu_id=gpu_id, code=code)
 
     described = {
@@ -124,6 +130,7 @@ class Recorded:
     side: Side  # What it said about the dev data; without Docs where it was not asked
     gold: DocBin | None
     data: str | None  # Where the dev data are; None where texts were held out
+    raw_text: dict[str, Any] | None = None  # From `compare_raw_text`; None where they were not compared
 
 
 def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id: int = -1) -> Report:
@@ -141,7 +148,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
     Raises:
         DistillationError: TD408, the report cannot be written.
     """
-    compared = compare_sides(recorded.side, student, recorded.gold)
+    compared = compare_sides(recorded.side, student, recorded.gold, recorded.raw_text)
     described = {
         "teacher": recorded.teacher | {"scores": compared["teacher"]},
         "student": describe_pipeline(student.nlp, str(student.nlp.path), compared["student"]),
@@ -170,11 +177,20 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
     return report
 
 
-def compare_sides(teacher: Side, student: Side, gold: DocBin | None) -> dict[str, Any]:
+def compare_sides(
+    teacher: Side, student: Side, gold: DocBin | None, raw_text: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Compare the annotations of teacher and student on the same texts.
 
+    Args:
+        teacher: See `score_sides`.
+        student: Likewise.
+        gold: Likewise.
+        raw_text: From `compare_raw_text`; None where they were not compared.
+
     Returns:
-        What `score_sides` returns, and `labels` (see `layers.count_labels`), `confusion`
+        What `score_sides` returns, `overall` with a score of 0 for each pipe that the student lacks; `raw_text`;
+        `labels` (see `layers.count_labels`), `confusion`
         (`layers.count_confusions`) and `disagreements` (`disagreement.find_disagreements`).
     """
     scored = score_sides(teacher, student, gold)
@@ -187,8 +203,11 @@ def compare_sides(teacher: Side, student: Side, gold: DocBin | None) -> dict[str
         for side in (teacher, student)
     )
     readings = read_layers(layers, theirs, ours)
+    share = share_of_pipes({**scored, "raw_text": raw_text})
     return {
         **scored,
+        "overall": {what: value and value * share for what, value in scored["overall"].items()},
+        "raw_text": raw_text,
         "labels": count_labels(readings),
         "confusion": count_confusions(readings),
         "disagreements": find_disagreements(readings, theirs, ours),

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from spacy.displacy import DependencyRenderer, EntityRenderer, SpanRenderer
 
 from .plots import plot_lines, plot_points
+from .raw_text import NOT_COMPARED, agreement_text, missing_text, tokens_text
 from .table import (
     NOISE,
     ROLES,
@@ -49,6 +50,7 @@ def to_html(report: Mapping[str, Any]) -> str:
         scores=score_rows(dict(report)),
         score_header=score_header(dict(report)),
         alignment=alignment_warnings(dict(report)),
+        raw_text=_say_raw_text(report["raw_text"]),
         resources=resource_rows(dict(report)),
         noise=NOISE if is_noisy(dict(report)) else "",
         benchmark=_benchmark_command(report),
@@ -70,6 +72,17 @@ def _template() -> Template:
     )
     environment.filters.update(percent=percent, megabytes=megabytes, breakable=_breakable)
     return environment.get_template(TEMPLATE)
+
+
+def _say_raw_text(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is said of raw text, what is warned of, and the kinds of annotation that differ, of which there are most."""
+    if found is None:
+        return {"says": NOT_COMPARED, "warnings": [], "differing": []}
+    return {
+        "says": agreement_text(found),
+        "warnings": [text for text in (missing_text(found), tokens_text(found)) if text],
+        "differing": [kind for kind in found["kinds"].values() if kind["agreed"] < kind["places"]],
+    }
 
 
 def _benchmark_command(report: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from wasabi import msg
 
 from ..gold_tokens import warn_of_alignment
+from .raw_text import print_raw_text
 
 ROLES = ("teacher", "student")
 NOISY = 0.3
@@ -28,6 +29,7 @@ def print_report(report: dict[str, Any]) -> None:
     )
     for text in alignment_warnings(report):
         msg.warn(text)
+    print_raw_text(report["raw_text"])
     msg.table(
         resource_rows(report),
         header=("", "Teacher", "Student", "Student is"),

@@ -55,6 +55,11 @@ class Record:
         """The number of tokens."""
         return len(self.words)
 
+    @property
+    def text(self) -> str:
+        """The raw text."""
+        return "".join(f"{word} " if space else word for word, space in zip(self.words, self.spaces, strict=True))
+
     def make_doc(self, vocab: Vocab) -> Doc:
         """Make a Doc of the tokens, without annotations."""
         doc = Doc(vocab, words=self.words, spaces=self.spaces)
