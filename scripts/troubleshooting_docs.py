@@ -33,14 +33,14 @@ PARTS = {
         "A folder of targets (a *store*) holds what one teacher predicted for certain texts and pipes. It is checked "
         "against the config that wants to learn from it.",
     ),
+    7: (
+        "Exporting for the web",
+        "What has no counterpart in JavaScript is an error before anything is written: [web.md](web.md) lists what has "
+        "one.",
+    ),
     9: (
         "Installation",
         "What only distilling and comparing need is in extras, so that a student's user need not install it.",
-    ),
-    7: (
-        "Exporting for the web",
-        "What has no counterpart in JavaScript is found before anything is written: [web.md](web.md) says what has "
-        "one.",
     ),
 }
 
