@@ -15,7 +15,7 @@ distill: $(VENV)/.installed-demo
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20
 
 # Style, types, the site, and all tests but the long ones.
-test: $(VENV)/.installed-test lint site
+test: $(VENV)/.installed-test lint site web
 	$(PYTEST) -m "not slow"
 
 # The long tests: whole lessons, students that learn until they are good, pages and examples as they are written.
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What the JavaScript package is built and tested with; without npm its tests skip.
+.PHONY: web
+web:
+	if command -v npm > /dev/null; then npm ci --silent --prefix web; fi
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

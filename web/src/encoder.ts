@@ -58,10 +58,10 @@ export class Maxout {
   }
 
   /** Take the largest pieces of rows, normalize them and add what was before (0: nothing). */
-  finish(source: number, rows: number, before: number, out: number): void {
+  finish(source: number, rows: number, before: number, out: number, pieces = this.pieces): void {
     const full = this.rowBytes / 4;
     this.heap.operations.maxoutNorm(
-      source, this.rowBytes, this.pieces, rows, this.norm, before, out, this.rowBytes, this.width, full - this.width,
+      source, this.rowBytes, pieces, rows, this.norm, before, out, this.rowBytes, this.width, full - this.width,
     );
   }
 
@@ -183,79 +183,129 @@ export class Encoder {
   private readonly tables: Table[];
   private readonly vectors: Vectors | null;
   private readonly mix: Maxout;
-  private readonly layers: Maxout[];
+  private readonly first: Maxout | undefined;
+  private readonly others: Maxout[];
   private readonly window: number;
+  /**
+   * What is remembered of words: their vectors, and what these give to the first layer at each place of its window. That is a
+   * sum, so that a word's part in it is computed once.
+   */
   private readonly slots = new Map<Lexeme, number>();
-  private readonly cached: number;
+  private readonly embedded: number;
+  private readonly given: number;
+  private readonly shares: Packed[];
+  private readonly none: number;
 
   constructor(private readonly heap: Heap, vocab: Vocab, file: DataFile, described: DescribedEncoder) {
-    const { attributes, tables } = described;
-    const vectors = described.vectors;
-    ensure(attributes.length === tables.length && isCount(described.window) && described.window < 100, "an encoder");
+    const { attributes, tables, vectors, window } = described;
+    ensure(attributes.length === tables.length && isCount(window) && window < 100, "an encoder");
     ensure([...attributes, vectors?.attribute ?? "ORTH"].every((name) => ATTRIBUTES.includes(name)), "an unknown attribute");
-    const embedded = tables.map((table) => file.weights(table.E, -1, -1));
+    const rows = tables.map((table) => file.weights(table.E, -1, -1));
     const parts = tables.length + (vectors ? 1 : 0);
-    const mixWeights = file.weights(described.mix.W, -1, -1, -1);
-    const inputs = mixWeights.shape[2];
-    const width = inputs / parts;
-    ensure(Number.isInteger(width) && embedded.every(({ shape }) => shape[1] === width), "tables of different widths");
+    const width = file.weights(described.mix.W, -1, -1, -1).shape[2] / parts;
+    ensure(Number.isInteger(width) && rows.every(({ shape }) => shape[1] === width), "tables of different widths");
     this.mix = new Maxout(heap, file, described.mix, spread(parts, width));
-    const none = heap.put(new Float32Array(this.mix.packed.outputs));
-    // The mix is a sum: of what each attribute adds, which is remembered for its values.
-    const share = (part: number): Packed => partOf(heap, this.mix.packed, part * filled(width), filled(width));
-    this.tables = tables.map(
-      (table, i) => new Table(heap, vocab, attributes[i], table.seed, embedded[i], share(i), none),
-    );
-    this.vectors = vectors && new Vectors(heap, vocab, file, vectors, share(tables.length));
-    this.window = described.window;
     this.width = this.mix.width;
     this.rowBytes = this.mix.rowBytes;
-    const source = spread(2 * this.window + 1, this.width);
-    this.layers = described.layers.map((layer) => new Maxout(heap, file, layer, source));
-    ensure(this.layers.every((layer) => layer.width === this.width), "a layer of another width");
-    ensure(!this.layers.length || this.window > 0, "an encoder's window");
-    this.cached = heap.alloc((MOST_WORDS * this.rowBytes) / 4);
+    this.window = window;
+    const places = 2 * window + 1;
+    const source = spread(places, this.width);
+    [this.first, ...this.others] = described.layers.map((layer) => new Maxout(heap, file, layer, source));
+    ensure(described.layers.length === 0 || (window > 0 && this.first?.width === this.width), "an encoder's layers");
+    ensure(this.others.every((layer) => layer.width === this.width), "an encoder's layers");
+    const layer = this.first?.packed;
+    this.none = heap.put(new Float32Array(Math.max(this.mix.packed.outputs, places * (layer?.outputs ?? 0))));
+    // The mix is a sum, too: of what each attribute's value adds.
+    const share = (part: number): Packed => partOf(heap, this.mix.packed, part * filled(width), filled(width));
+    this.tables = tables.map(
+      (table, i) => new Table(heap, vocab, attributes[i], table.seed, rows[i], share(i), this.none),
+    );
+    this.vectors = vectors && new Vectors(heap, vocab, file, vectors, share(tables.length));
+    const full = this.rowBytes / 4;
+    this.shares = layer ? Array.from({ length: places }, (_, i) => partOf(heap, layer, i * full, full)) : [];
+    this.embedded = heap.alloc(MOST_WORDS * full);
+    this.given = heap.alloc(MOST_WORDS * this.shares.length * (layer?.outputs ?? 0));
   }
 
   /** Compute the vectors of words, one row each; returns where the first one is. */
   encode(words: Lexeme[]): number {
-    const { heap, rowBytes, window } = this;
-    const depth = this.layers.length;
-    const margin = depth * window;
+    const { heap, rowBytes, window, first } = this;
+    const margin = (first ? 1 + this.others.length : 0) * window;
     const rows = words.length + 2 * margin;
     const size = (rows * rowBytes) / 4;
     let from = heap.alloc(size);
-    let to = depth ? heap.alloc(size) : from;
-    const first = from + margin * rowBytes;
-    heap.floats.fill(0, from >> 2, first >> 2);
-    heap.floats.fill(0, (first >> 2) + (words.length * rowBytes) / 4, (from >> 2) + size);
-    this.embed(words, first);
-    this.layers.forEach((layer, i) => {
+    let to = first ? heap.alloc(size) : from;
+    const begin = from + margin * rowBytes;
+    heap.floats.fill(0, from >> 2, begin >> 2);
+    heap.floats.fill(0, (begin >> 2) + (words.length * rowBytes) / 4, (from >> 2) + size);
+    for (let i = 0; i < words.length; i += BLOCK) this.embed(words.slice(i, i + BLOCK), begin + i * rowBytes);
+    if (first) {
+      this.runFirst(first, words, margin, from, to);
+      [from, to] = [to, from];
+    }
+    this.others.forEach((layer, i) => {
       // spaCy pads a text with as many zeros as the layers see, and these change from layer to layer.
-      const begin = (i + 1) * window;
-      const at = begin * rowBytes;
-      layer.run(from + at - window * rowBytes, rowBytes, rows - 2 * begin, from + at, to + at);
+      const skipped = (i + 2) * window;
+      const at = skipped * rowBytes;
+      layer.run(from + at - window * rowBytes, rowBytes, rows - 2 * skipped, from + at, to + at);
       [from, to] = [to, from];
     });
     return from + margin * rowBytes;
   }
 
-  private embed(words: Lexeme[], out: number): void {
-    const { heap, slots, rowBytes } = this;
-    words.forEach((word, i) => {
-      let place = slots.get(word);
-      if (place === undefined) {
-        if (slots.size >= MOST_WORDS) slots.clear();
-        place = this.cached + slots.size * rowBytes;
-        this.embedWord(word, place);
-        slots.set(word, place);
+  /** The first layer, from what each word gives to it. */
+  private runFirst(layer: Maxout, words: Lexeme[], margin: number, from: number, to: number): void {
+    const { heap, window, rowBytes, none } = this;
+    const places = this.shares.length;
+    const mark = heap.top;
+    const ids = heap.alloc(places);
+    const scratch = heap.alloc((BLOCK * rowBytes) / 4);
+    const { outputs, bias } = layer.packed;
+    for (let i = window - margin; i < words.length + margin - window; i += BLOCK) {
+      const count = Math.min(BLOCK, words.length + margin - window - i);
+      // All words of a block are remembered at once.
+      const near = words.slice(Math.max(0, i - window), Math.max(0, i + count + window));
+      const slots = this.remember(near);
+      for (let j = 0; j < count; j++) {
+        for (let place = 0; place < places; place++) {
+          const word = i + j + place - window;
+          heap.words[(ids >> 2) + place] = word < 0 || word >= words.length ? -1 : slots[word - Math.max(0, i - window)];
+        }
+        heap.operations.state(
+          ids, places, this.given, none, outputs * 4, bias, rowBytes, layer.pieces, scratch + j * rowBytes,
+        );
       }
-      heap.floats.copyWithin((out + i * rowBytes) >> 2, place >> 2, (place + rowBytes) >> 2);
+      const at = (i + margin) * rowBytes;
+      layer.finish(scratch, count, from + at, to + at, 1);
+    }
+    heap.top = mark;
+  }
+
+  private embed(words: Lexeme[], out: number): void {
+    const { heap, rowBytes } = this;
+    this.remember(words).forEach((slot, i) => {
+      const place = (this.embedded + slot * rowBytes) >> 2;
+      heap.floats.copyWithin((out + i * rowBytes) >> 2, place, place + rowBytes / 4);
     });
   }
 
-  private embedWord(word: Lexeme, out: number): void {
-    const { heap, mix } = this;
+  /** Find where words are remembered; all of them are until the next call. */
+  private remember(words: Lexeme[]): number[] {
+    const { slots } = this;
+    if (slots.size + words.length > MOST_WORDS) slots.clear();
+    return words.map((word) => {
+      let slot = slots.get(word);
+      if (slot === undefined) {
+        slot = slots.size;
+        slots.set(word, slot);
+        this.embedWord(word, slot);
+      }
+      return slot;
+    });
+  }
+
+  private embedWord(word: Lexeme, slot: number): void {
+    const { heap, mix, shares, none } = this;
     const mark = heap.top;
     const count = mix.packed.outputs;
     const sum = heap.alloc(count);
@@ -267,7 +317,12 @@ export class Encoder {
       for (let i = 0; i < count; i++) floats[to + i] += floats[from + i];
     }
     this.vectors?.addTo(sum, word.get(this.vectors.attribute));
-    mix.finish(sum, 1, 0, out);
+    const vector = this.embedded + slot * this.rowBytes;
+    mix.finish(sum, 1, 0, vector);
+    shares.forEach(({ address, inputs, outputs }, i) => {
+      const place = this.given + (slot * shares.length + i) * outputs * 4;
+      heap.operations.multiply(vector, 0, 1, address, inputs, outputs / 8, none, 0, place, 0);
+    });
     heap.top = mark;
   }
 }

@@ -167,13 +167,10 @@ const maxoutNorm: Function = {
       count(i, get(width), 16, [
         set(at, plus(get(source), get(i))),
         set(best, load(get(at))),
-        set(p, number(1)),
-        0x03, 0x40,
-        increase(at, get(width)),
-        set(best, simd(PMAX, get(best), load(get(at)))),
-        increase(p, number(1)),
-        [get(p), get(pieces), 0x49, 0x0d, 0],
-        0x0b,
+        count(p, plus(get(pieces), number(-1)), 1, [
+          increase(at, get(width)),
+          set(best, simd(PMAX, get(best), load(get(at)))),
+        ]),
         store(plus(get(out), get(i)), get(best)),
         set(total, simd(ADD, get(total), get(best))),
       ]),
