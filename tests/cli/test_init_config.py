@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import spacy
+from spacy.util import load_config
 
 from helpers.commands import assert_refused, invoke, spacy_cli
 from helpers.tiny_teacher import LANGUAGE, TEXTS
@@ -27,8 +28,11 @@ def test_writing_a_config_for_mistakes(tiny_teacher_path: Path, tmp_path: Path) 
     assert_refused(invoke(*command, teacher, tmp_path, "--force"), "TD508", str(tmp_path))
 
 
-def test_a_first_student_learns_for_as_long_as_the_help_says(tiny_teacher_path: Path) -> None:
-    run = Run(tiny_teacher_path, TEXTS, None, {}, -1)
-    assert f"learns for {run.settings.max_steps} updates instead of 4,000" in " ".join(
-        spacy_cli("distill", "--help").split()
-    )
+def test_a_student_learns_for_as_long_as_the_help_says(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    """A first one without a config, and one with the config that is written."""
+    spacy_cli("init", "distill-config", tiny_teacher_path, tmp_path / "student.cfg")
+    first = Run(tiny_teacher_path, TEXTS, None, {}, -1).settings.max_steps
+    other = load_config(tmp_path / "student.cfg")["distillation"]["max_steps"]
+    said = " ".join(spacy_cli("distill", "--help").split())
+    assert f"learns for {first:,} updates" in said
+    assert f"A config from init distill-config has {other:,}" in said
