@@ -16,8 +16,8 @@ from spacy.pipeline import EntityRecognizer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Model, NumpyOps, fix_random_seed
-from tiny_teacher import ENCODER, LABELS, MODELS, TEXTS, annotate_gold
 
+from helpers.tiny_teacher import ENCODER, LABELS, MODELS, TEXTS, annotate_gold
 from spacy_tinydistill import acceleration
 from spacy_tinydistill.acceleration import BatchEntityRecognizer, accelerate
 

@@ -100,7 +100,8 @@ def test_every_kind_of_annotation_is_compared() -> None:
         Doc.set_extension("judged", default=None)
         Token.set_extension("judged", default=None)
         Span.set_extension("judged", default=None)
-        Doc.set_extension("trf_data", default=None)
+        # spacy-transformers has its own, where it is loaded.
+        Doc.set_extension("trf_data", default=None, force=True)
 
     def say(doc: Doc) -> Doc:
         doc[2].is_sent_start = True

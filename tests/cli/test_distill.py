@@ -65,8 +65,8 @@ def test_from_a_teacher_to_a_student(tiny_teacher_path: Path, tmp_path: Path) ->
     assert "LOSS TAGGER" in said
     kept, student_score, teacher_score = retention(said)
     assert "held-out texts" in said
-    # Against itself, the teacher is right; spaCy's weights of three scores add up to 0.99.
-    assert teacher_score == 0.99
+    # Against itself, the teacher is right.
+    assert teacher_score == 1.0
     assert kept == pytest.approx(student_score / teacher_score, abs=0.001)
     assert kept > 0.7
 
@@ -300,5 +300,7 @@ def test_a_student_of_some_pipes(tiny_teacher_path: Path, tmp_path: Path) -> Non
     said = spacy_cli(
         "distill", tiny_teacher_path, config_path, "-o", tmp_path / "output", "--paths.distill", texts, *SHORT
     )
-    assert retention(said)[0] > 0.7
+    # Two of the teacher's three pipes are not in the student, and count 0.
+    assert 0.2 < retention(said)[0] < 0.34
+    assert float(re.findall(r"without, it is ([\d.]+)%", " ".join(said.split()))[0]) > 70
     assert spacy.load(tmp_path / "output" / "model-best").pipe_names == ["tok2vec", "tagger"]

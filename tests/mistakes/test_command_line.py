@@ -491,6 +491,12 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         ["no student", "Check the path"],
     ),
     (
+        "an export in a precision that there is not",
+        lambda desk: ["export-web", desk("student"), desk("web"), "--precision", "int4"],
+        "TD711",
+        ["'int4'", "int8"],
+    ),
+    (
         "a benchmark on what is not there",
         lambda desk: [
             "benchmark",
