@@ -18,7 +18,7 @@ from . import loop
 from .checkpoint import read_checkpoint
 from .errors import DistillationError
 from .files import told_if_not_written
-from .output import CONFIG_NAME, DIR_TARGETS, check_output, check_store_folder, clear_output, list_folders
+from .output import CONFIG_NAME, DIR_TARGETS, check_store_folder, clear_output, list_folders, take_output
 from .prepare import RecordedRun, Recording, Run, Teacher
 from .summary import report, score_teacher, write_origin
 from .targets.folder import Folder
@@ -68,30 +68,30 @@ def distill(
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
     output_path = Path(output)
-    check_output(output_path, resume=resume, force=force)
-    run = (
-        Run(teacher, texts, config, overrides, gpu_id)
-        if targets is None
-        else RecordedRun(targets, teacher, texts, config, overrides, gpu_id)
-    ).prepare()
-    # A run that was interrupted while the teacher was asked has no checkpoint yet.
-    goes_on = resume and (output_path / loop.FILE_NAME).exists()
-    if goes_on and run.lessons:
-        read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
-    msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
+    with take_output(output_path, resume=resume, force=force):
+        run = (
+            Run(teacher, texts, config, overrides, gpu_id)
+            if targets is None
+            else RecordedRun(targets, teacher, texts, config, overrides, gpu_id)
+        ).prepare()
+        # A run that was interrupted while the teacher was asked has no checkpoint yet.
+        goes_on = resume and (output_path / loop.FILE_NAME).exists()
+        if goes_on and run.lessons:
+            read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
+        msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
 
-    store = run.store or _ask_teachers(run, output_path, clear=force and not resume)
-    run.start(store)
-    for name, count in run.unannotated.items():
-        msg.warn(f"For {count} texts the teacher gave no answer that {name} could learn.")
-    teacher_scores = score_teacher(run, store)
-    write_origin(run, store, teacher_scores)
+        store = run.store or _ask_teachers(run, output_path, clear=force and not resume)
+        run.start(store)
+        for name, count in run.unannotated.items():
+            msg.warn(f"For {count} texts the teacher gave no answer that {name} could learn.")
+        teacher_scores = score_teacher(run, store)
+        write_origin(run, store, teacher_scores)
 
-    score = _learn(run, store, output_path, resume=goes_on)
-    msg.good("Saved the best student", output_path / loop.DIR_MODEL_BEST)
-    student = spacy.load(output_path / loop.DIR_MODEL_BEST)
-    report(run, store, student, score, teacher_scores, output_path)
-    return student
+        score = _learn(run, store, output_path, resume=goes_on)
+        msg.good("Saved the best student", output_path / loop.DIR_MODEL_BEST)
+        student = spacy.load(output_path / loop.DIR_MODEL_BEST)
+        report(run, store, student, score, teacher_scores, output_path)
+        return student
 
 
 def record_targets(

@@ -198,6 +198,8 @@ MESSAGES: dict[str, str] = {
     "TD508": "{path} cannot be written: {reason}. Choose another name.",
     "TD509": "{path} cannot be written: {reason}. Files written before are complete. Free some space or correct the "
     "folder's permissions, then give the same command again (spacy distill: with --resume).",
+    "TD515": "Another run is writing to the output folder {path}. Nothing was changed. Wait until it ends, or choose "
+    "another folder.",
     "TD510": "A student's pipe cannot be made from the teacher's pipe {pipe!r}: the config of its factory {factory!r} "
     "does not say what its {settings} is. Register the function, for example as @misc, and let the factory take it as "
     "a setting of that name; or leave the pipe out with --pipeline.",

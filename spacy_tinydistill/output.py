@@ -1,14 +1,19 @@
 """The folders that a run writes to: what may be in them, and what is removed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import DistillationError
+from .errors import DistillationError, needed
 from .evaluation_log import CURVE_NAME
 from .files import remove
 from .loop import DIR_MODEL_BEST, DIR_MODEL_LAST, FILE_NAME
 from .report.report import HTML_NAME, JSON_NAME
 from .targets.folder import Folder
 from .targets.store import HEADER, LOCK, MANIFEST
+
+with needed("distill"):
+    from filelock import FileLock, Timeout
 
 CONFIG_NAME = "config.cfg"
 DIR_TARGETS = "targets"
@@ -17,24 +22,41 @@ DIR_TARGETS = "targets"
 OUTPUT_NAMES = (DIR_MODEL_BEST, DIR_MODEL_LAST, DIR_TARGETS, CONFIG_NAME, FILE_NAME, CURVE_NAME, JSON_NAME, HTML_NAME)
 
 
-def check_output(path: Path, *, resume: bool, force: bool) -> None:
-    """See that an output folder can be written to and that nothing in it is lost.
+@contextmanager
+def take_output(path: Path, *, resume: bool, force: bool) -> Iterator[None]:
+    """Hold an output folder for one run. It can be written to, nothing in it is lost, and other runs are kept out.
 
     Raises:
         DistillationError: TD501, it is not empty, and neither `resume` nor `force` was given; TD302, there is nothing
-            to resume from; TD506, it is a file; TD507, it cannot be made.
+            to resume from; TD506, it is a file; TD507, it cannot be made or written to; TD515, another run holds it.
     """
     if path.exists() and not path.is_dir():
         raise DistillationError("TD506", path=path)
     # One that was stopped before it had recorded or learned anything begins again.
     if resume and not (path / FILE_NAME).exists() and not (path / DIR_TARGETS).exists():
         raise DistillationError("TD302", path=path)
+    lock = FileLock(path / LOCK)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        found = sorted(item.name for item in path.iterdir())
+        if not resume and not force:
+            _check_empty(path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DistillationError("TD515", path=path) from None
     except OSError as error:
         raise DistillationError("TD507", path=path, reason=error) from None
-    if found and not resume and not force:
+    try:
+        # Once more: another run may have ended between the two.
+        if not resume and not force:
+            _check_empty(path)
+        yield
+    finally:
+        lock.release()
+
+
+def _check_empty(path: Path) -> None:
+    found = sorted(item.name for item in path.iterdir() if item.name != LOCK)
+    if found:
         raise DistillationError("TD501", path=path, found=", ".join(found[:5]))
 
 

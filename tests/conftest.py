@@ -9,8 +9,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # No test may reach for the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from spacy.language import Language
 from spacy.tokens import DocBin
 
 from helpers.cnn_teacher import PIPES, train_teacher
+from helpers.disks import small_disk_at
 from helpers.generator import make_docs, make_texts
 from helpers.students import RECORDED_PIPES, make_config
 from helpers.tiny_teacher import make_teacher as make_tiny_teacher
@@ -138,14 +137,8 @@ def dev_path(tmp_path_factory):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 64 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no small disk can be made here: mounting a tmpfs is not allowed")
-    yield folder
-    # Lazily: shards may still be mapped.
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk_at(tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

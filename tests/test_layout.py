@@ -19,7 +19,6 @@ ELSEWHERE = {
     "components/text_scores.py": "test_hugging_face.py",
     "pipes/pipeline.py": "mistakes/test_pipelines.py",
     "pipes/third_party.py": "test_hugging_face.py",
-    "output.py": "mistakes/test_output.py",
     "pipes/labels.py": "teacher/test_coverage.py",
     "report/machine.py": "cli/test_benchmark.py",
     "report/table.py": "report/test_compare.py",

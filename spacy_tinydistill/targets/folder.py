@@ -73,8 +73,11 @@ class Folder:
         """
         with told_if_not_written(f"{self.location}/{name}"):
             if self.local:
-                (self.local / name).parent.mkdir(exist_ok=True)
-                write_whole(self.local / name, data)
+                file = self.local / name
+                # A folder that was removed meanwhile is not made again, without the files that were in it.
+                if file.parent != self.local:
+                    file.parent.mkdir(exist_ok=True)
+                write_whole(file, data)
             else:
                 self._files.pipe_file(self._remote(name), data)
 

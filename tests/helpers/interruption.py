@@ -1,12 +1,11 @@
 """Runs that are watched, and killed at a step."""
 
-import os
-import shutil
 from pathlib import Path
 
 from spacy.util import registry
 
 from helpers.comparison import files_of
+from helpers.disks import fill
 from helpers.students import distil_quickly, make_config
 from spacy_tinydistill.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 
@@ -55,12 +54,6 @@ class Runs:
             settings["training.before_update"] = {"@callbacks": "tests.watch_updates.v1", "kill_at": kill_at}
         distil_quickly(self.teacher, self.texts, self.folder / name, config, steps=13, resume=resume, **settings)
         return files_of(self.folder / name / DIR_MODEL_LAST), files_of(self.folder / name / DIR_MODEL_BEST)
-
-
-def fill(folder: Path, *, leave: int) -> None:
-    """Fill a disk but for so many bytes."""
-    with (folder / "filler").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(folder).free - leave))
 
 
 # What `[training.before_update]` fills up: a disk, and how much of it is left.

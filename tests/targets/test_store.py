@@ -19,8 +19,9 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from helpers.comparison import assert_same_stores, count_shards
+from helpers.disks import fill
 from helpers.generator import make_docs, make_texts
-from helpers.interruption import Killed, fill
+from helpers.interruption import Killed
 from helpers.students import RECORDED_PIPES, distil_quickly, make_config
 from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import distill, record_targets
