@@ -1,7 +1,7 @@
 """The folders that a run writes to: what may be in them, and what is removed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DistillationError, needed
@@ -51,6 +51,9 @@ def take_output(path: Path, *, resume: bool, force: bool) -> Iterator[None]:
             _check_empty(path)
         yield
     finally:
+        # While it is held: another run that has opened it by now cannot take it. Windows keeps what is open.
+        with suppress(OSError):
+            (path / LOCK).unlink()
         lock.release()
 
 
