@@ -80,33 +80,44 @@ def accelerate(nlp: Language) -> Acceleration:
     Returns:
         What was done and what was left alone, for each pipe.
     """
-    found = Acceleration()
+    found = decode_in_batches(nlp)
     fast_products: dict[tuple[int, int], bool] = {}
-    components = list(nlp._components)
-    for index, (name, pipe) in enumerate(components):
-        changes: list[str] = []
-        reasons: list[str] = []
-        if isinstance(pipe, EntityRecognizer):
-            faster, what = _decode_in_batches(pipe)
-            (changes if faster else reasons).append(what)
-            if faster:
-                nlp._components[index] = (name, faster)
-        elif isinstance(pipe, DependencyParser):
-            reasons.append("spaCy decodes parsers")
+    for name, pipe in nlp._components:
         changed, layers = _take_faster_products(getattr(pipe, "model", None), fast_products)
         if changed:
-            changes.append(f"NumPy's matrix product in {changed} of {layers} layers")
+            _note(found.changed, name, f"NumPy's matrix product in {changed} of {layers} layers")
         elif layers:
-            reasons.append("BLIS multiplies its matrices as fast as NumPy")
-        if changes:
-            found.changed[name] = "; ".join(changes)
-        if reasons or not changes:
-            found.left_alone[name] = "; ".join(reasons) or "nothing in it is known to be slow"
+            _note(found.left_alone, name, "BLIS multiplies its matrices as fast as NumPy")
+        elif name not in {**found.changed, **found.left_alone}:
+            _note(found.left_alone, name, "nothing in it is known to be slow")
     # Others may batch in a way of their own, as transformers do, or read ahead for money, as LLMs do.
-    if found.changed and all(type(pipe).__module__.startswith("spacy.") for _, pipe in components):
+    is_spacys = [type(pipe).__module__.startswith("spacy.") for _, pipe in nlp._components if not _is_batched(pipe)]
+    if found.changed and all(is_spacys):
         nlp.pipe = _PipeByWords(nlp)  # type: ignore[method-assign]
         found.changed["nlp.pipe"] = f"gathers texts of {WORDS_AT_ONCE:,} words, where no batch_size is given"
     return found
+
+
+def decode_in_batches(nlp: Language) -> Acceleration:
+    """Do the first of the things that `accelerate` does, after which all scores are the same to the last bit."""
+    found = Acceleration()
+    for index, (name, pipe) in enumerate(nlp._components):
+        if isinstance(pipe, EntityRecognizer):
+            batched, what = _choose_decoding(pipe)
+            _note(found.changed if batched else found.left_alone, name, what)
+            if batched:
+                nlp._components[index] = (name, batched)
+        elif isinstance(pipe, DependencyParser):
+            _note(found.left_alone, name, "spaCy decodes parsers")
+    return found
+
+
+def _note(notes: dict[str, str], name: str, what: str) -> None:
+    notes[name] = f"{notes[name]}; {what}" if name in notes else what
+
+
+def _is_batched(pipe: Any) -> bool:
+    return isinstance(pipe, BatchEntityRecognizer)
 
 
 class _PipeByWords:
@@ -447,7 +458,7 @@ def _entity_columns(actions: _Actions, choice: np.ndarray, stops: np.ndarray) ->
 # What is faster on this machine
 
 
-def _decode_in_batches(pipe: EntityRecognizer) -> tuple[EntityRecognizer | None, str]:
+def _choose_decoding(pipe: EntityRecognizer) -> tuple[EntityRecognizer | None, str]:
     """The pipe that decodes in batches, if this is exact and faster, and what there is to say of it."""
     if obstacle := _obstacle(pipe):
         return None, obstacle
@@ -469,7 +480,7 @@ def _decode_in_batches(pipe: EntityRecognizer) -> tuple[EntityRecognizer | None,
 
 def _obstacle(pipe: EntityRecognizer) -> str | None:
     """What is in the way of decoding a pipe here, if anything."""
-    if isinstance(pipe, BatchEntityRecognizer):
+    if _is_batched(pipe):
         return "it decodes in batches already"
     if type(pipe) is not EntityRecognizer:
         return f"{type(pipe).__name__} may decode in a way of its own"

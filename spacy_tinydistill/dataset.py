@@ -15,6 +15,7 @@ from spacy.training.loop import create_evaluation_callback
 from spacy.util import minibatch, registry
 from thinc.api import Config, ConfigValidationError
 
+from .acceleration import decode_in_batches
 from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson, Plan
 from .corpus import Reader, make_examples, replace_surrogates
@@ -242,6 +243,8 @@ class Dataset:
     def make_evaluate(self, store: Store, lessons: dict[str, Lesson], weights: dict[str, float]) -> Evaluate:
         """Make what scores the student: spaCy's scorers, or, of an encoder alone, its lessons, a token's mean."""
         if not encodes_only(self.student):
+            # Learning goes on as before, and what is saved is the plain pipeline.
+            decode_in_batches(self.student)
             return create_evaluation_callback(self.student, partial(self.read_scored, store), weights)
 
         def evaluate() -> tuple[float, dict[str, Any]]:

@@ -17,8 +17,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Model, NumpyOps, fix_random_seed
 
-from helpers.tiny_teacher import ENCODER, LABELS, MODELS, TEXTS, annotate_gold
-from spacy_tinydistill import acceleration
+from helpers.tiny_teacher import ENCODER, LABELS, MODELS, TEXTS, annotate_gold, make_teacher, write_texts
+from spacy_tinydistill import acceleration, distill
 from spacy_tinydistill.acceleration import BatchEntityRecognizer, accelerate
 
 NAMES = ["FACT", "PLACE", "PERSON", "WORK-OF-ART"]
@@ -375,6 +375,18 @@ def test_evaluates_the_same(nlp, faster):
     accelerate(nlp)
     after = nlp.evaluate([annotate_gold(nlp, text) for text in TEXTS])
     assert after["ents_per_type"] == before["ents_per_type"]
+
+
+def test_evaluations_of_a_run_decode_in_batches(faster, monkeypatch, tmp_path):
+    make_teacher("ner").to_disk(tmp_path / "teacher")
+    faster(True)
+    decoded = []
+    decode = acceleration._set_entities
+    monkeypatch.setattr(acceleration, "_set_entities", lambda *given: decoded.append(len(given[0])) or decode(*given))
+    settings = {"distillation.max_steps": 4, "training.eval_frequency": 2}
+    distill(tmp_path / "teacher", write_texts(tmp_path / "texts.jsonl"), output=tmp_path / "out", overrides=settings)
+    assert decoded
+    assert type(spacy.load(tmp_path / "out" / "model-best").get_pipe("ner")) is EntityRecognizer
 
 
 def test_several_processes(nlp, faster):

@@ -52,12 +52,13 @@ def measure_speed(
     """Time pipelines in turn, from text to annotated Docs, with the tokenizer.
 
     A pass is one run over the same sample of the texts, by the wall clock, after warm-up passes over it; the
-    pipelines take turns. `"1"` is one process with one thread. `"all"` is the faster of two ways to use every
+    pipelines take turns. `"1"` is one process with one thread, and `"accelerated"` the same after
+    `spacy_tinydistill.accelerate`. `"all"` is the faster of two ways to use every
     core, tried out for each pipeline: one process with as many threads as cores (`"threads"`, how a
     transformer is usually run), or one process with one thread per core, each given its share of the Docs
     (`"processes"`, as in `nlp.pipe(n_process=cores)`, less the start of the processes and the way of the Docs
     back to the parent). Processes are tried only where the memory is there for all of them. `"gpu"`, where
-    there is a `gpu_id`, is one process on the GPU; the other two are on the CPU all the same.
+    there is a `gpu_id`, is one process on the GPU; the others are on the CPU all the same.
 
     Args:
         pipelines: Path or package of each pipeline, by its role in the report.
@@ -92,7 +93,10 @@ def measure_speed(
         for team in single.values():
             team.warm_up(timed)
         ways, together = _fastest_on_all_cores(launchers, single, timed, cores, stack)
-        conditions = {"1": single, "all": together}
+        accelerated = {role: stack.enter_context(launch(accelerate=True)) for role, launch in launchers.items()}
+        for team in accelerated.values():
+            team.warm_up(timed)
+        conditions = {"1": single, "accelerated": accelerated, "all": together}
         if gpu_id >= 0:
             conditions["gpu"] = _on_gpu(launchers, timed, gpu_id, stack)
         seconds = _alternate(conditions)
@@ -195,6 +199,7 @@ class _Team:
         threads: How many threads each of them may use.
         gpu_id: The GPU to run on, or -1 for the CPU; a process on the CPU sees no GPU.
         code: Python file to import before loading.
+        accelerate: Whether `accelerate` is called after loading.
     """
 
     def __init__(
@@ -205,6 +210,7 @@ class _Team:
         threads: int = 1,
         gpu_id: int = -1,
         code: Path | None = None,
+        accelerate: bool = False,
     ) -> None:
         self.pipeline = pipeline
         environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, str(threads))}
@@ -221,7 +227,13 @@ class _Team:
                 pipe = subprocess.PIPE
                 process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True)
                 self._processes.append(process)
-            request = {"pipeline": pipeline, "threads": threads, "gpu_id": gpu_id, "code": code and str(code)}
+            request = {
+                "pipeline": pipeline,
+                "threads": threads,
+                "gpu_id": gpu_id,
+                "code": code and str(code),
+                "accelerate": accelerate,
+            }
             self.load_seconds: float = max(answer["load_seconds"] for answer in self._ask(request))
             self._stack = stack.pop_all()
 

@@ -15,7 +15,7 @@ NOISE = (
     f"Passes over the same text differ by more than {NOISY:.0%} in speed. If other programs kept "
     "this machine busy, measure again when it is quiet."
 )
-CONDITIONS = {"1": "one thread", "all": "all cores", "gpu": "GPU"}
+CONDITIONS = {"1": "one thread", "accelerated": "one thread, accelerated", "all": "all cores", "gpu": "GPU"}
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 `speed.py` runs this file by its path, never as a module of this package: nothing but the standard library may
 be imported before the pipeline itself, or load time and memory would be charged with what the pipeline does
-not need. The first line says what to load (`pipeline`, `threads`, `gpu_id`, `code`); the answer is
+not need. The first line says what to load (`pipeline`, `threads`, `gpu_id`, `code`, `accelerate`); the answer is
 `load_seconds`. Then:
 
     {"do": "hold", "texts": [str]}   keep these texts for the next passes
@@ -39,7 +39,7 @@ def main() -> None:
         answers.write(json.dumps(answer) + "\n")
 
 
-def _load(pipeline: str, threads: int, gpu_id: int, code: str | None) -> tuple[Any, float]:
+def _load(pipeline: str, threads: int, gpu_id: int, code: str | None, accelerate: bool) -> tuple[Any, float]:
     start = time.perf_counter()
     import spacy
 
@@ -51,6 +51,9 @@ def _load(pipeline: str, threads: int, gpu_id: int, code: str | None) -> tuple[A
     seconds = time.perf_counter() - start
     if "torch" in sys.modules:  # OMP_NUM_THREADS is set, but torch may have been built on other threads
         sys.modules["torch"].set_num_threads(threads)
+    if accelerate:
+        path = Path(__file__).parents[1] / "acceleration.py"
+        spacy.util.import_file("acceleration", path).accelerate(nlp)
     return nlp, seconds
 
 

@@ -35,11 +35,12 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert "Agreement" in result.output
     assert "Words/s, all cores" in result.output
+    assert "Words/s, one thread, accelerated" in result.output
     report = json.loads((tmp_path / "new" / "out" / "report.json").read_text(encoding="utf8"))
     for role in ("teacher", "student"):
         side = report[role]
         assert side["path"] == str(folder / role)
-        assert set(side["words_per_second"]) == set(side["words_per_second_runs"]) == {"1", "all"}
+        assert set(side["words_per_second"]) == set(side["words_per_second_runs"]) == {"1", "accelerated", "all"}
         assert all(len(runs) == 5 for runs in side["words_per_second_runs"].values())
         assert side["all_cores"] in ("threads", "processes")
         assert side["bytes"] == bytes_on_disk(folder / role)
@@ -47,7 +48,7 @@ def test_the_command(folder, tmp_path, monkeypatch):
         assert side["load_seconds"] > 0
         assert side["peak_memory"] > 10**7
         assert 0 <= side["scores"]["tag_acc"] <= 1
-    assert report["speed_up"].keys() == {"1", "all"}
+    assert report["speed_up"].keys() == {"1", "accelerated", "all"}
     assert report["compression"] == report["teacher"]["bytes"] / report["student"]["bytes"]
     assert report["data"]["documents"] == len(SENTENCES)
     assert report["data"]["gold"] is True
