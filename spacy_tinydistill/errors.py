@@ -291,7 +291,7 @@ MESSAGES: dict[str, str] = {
     "TD707": "The pipe {pipe!r} searches with a beam of {found}; in JavaScript there is greedy search alone. Set its "
     "beam_width to 1.",
     "TD708": "The pipe {pipe!r} has {setting} = {found}, which has no counterpart in JavaScript. Expected: {expected}.",
-    "TD709": "The weights of {pipe!r} cannot be rounded to {precision}: {reason}. Take another --precision.",
+    "TD709": "The weights of {pipe!r} cannot be rounded to {precision}: {reason}. Choose another precision.",
     "TD710": "A pattern of the pipe {pipe!r} has {what}, which has no counterpart in JavaScript: {pattern}. Write it "
     "without, or leave the pipe out.",
     "TD711": "There is no precision {precision!r}; there are {known}.",

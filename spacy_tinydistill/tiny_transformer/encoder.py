@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from thinc.types import Floats2d, Floats4d
 
 from ..errors import DistillationError
 from ..pipes.pipeline import models_of
+from ..rounding import Precision, Rounded, round_weights
 from .pieces import END, START, MixedPieces, Pieces
 
 NAME = "tiny_transformer"
@@ -27,6 +28,9 @@ CHUNK_PIECES = 4096
 
 # By how much of a window the next one overlaps it.
 OVERLAP = 0.25
+
+# What the name of a weight's scales ends with.
+SCALES = ".scales"
 
 Ints = NDArray[numpy.int64]
 
@@ -38,7 +42,7 @@ def tiny_transformer(
     intermediate_width: int = 512,
     vocab_size: int = 5000,
     max_length: int = 128,
-    precision: Literal["float32", "float16"] = "float32",
+    precision: Precision = "float32",
 ) -> Model[list[Doc], list[Floats2d]]:
     """Make the architecture `spacy-tinydistill.TinyTransformer.v1`, a BERT of any size.
 
@@ -53,8 +57,8 @@ def tiny_transformer(
         vocab_size: Maximum number of pieces.
         max_length: Maximum number of pieces in a sequence, with [CLS] and [SEP]. A longer Doc is split into windows
             that overlap.
-        precision: The precision of the saved weights: "float32", or "float16" for half the bytes. In memory they are
-            float32.
+        precision: The precision of the saved weights: "float32", "float16" for half the bytes, or "int8" for a
+            quarter, with a scale for each row (`rounding.round_weights`). In memory they are float32.
 
     Returns:
         A model from Docs to token vectors, shape (tokens, width). Each is the mean over the token's pieces.
@@ -63,9 +67,8 @@ def tiny_transformer(
         DistillationError: TD214, PyTorch or another library is missing; TD216, heads or max_length do not fit.
     """
     try:
-        import safetensors.torch
+        import safetensors.numpy  # noqa: F401
         import tokenizers  # noqa: F401
-        import torch
 
         from .bert import Bert
     except ImportError as error:
@@ -78,14 +81,9 @@ def tiny_transformer(
     )  # fmt: skip
 
     def save(bert: Any) -> bytes:
-        dtype = getattr(torch, precision)
-        return safetensors.torch.save({name: weights.to(dtype) for name, weights in bert.own_weights().items()})
+        return _to_bytes(bert, precision)
 
-    def load(bert: Any, data: bytes, device: Any) -> Any:
-        bert.load_state_dict(safetensors.torch.load(data))
-        return bert.to(device)
-
-    shim = _Shim(bert, serialize_model=save, deserialize_model=load)
+    shim = _Shim(bert, serialize_model=save, deserialize_model=_from_bytes)
     return Model(
         NAME,
         _forward,
@@ -94,6 +92,34 @@ def tiny_transformer(
         attrs={"pieces": Pieces(), "vocab_size": vocab_size, "max_length": max_length, "dropout_rate": 0.0},
         shims=[shim],
     )
+
+
+def _to_bytes(bert: Any, precision: Precision) -> bytes:
+    """Save weights as safetensors, rounded; with "int8" each has its scales beside it."""
+    import safetensors.numpy
+
+    arrays = {}
+    for name, weights in bert.own_weights().items():
+        try:
+            rounded = round_weights(weights.cpu().numpy(), precision)
+        except OverflowError as error:
+            raise DistillationError("TD709", pipe=name, precision=precision, reason=error) from None
+        arrays[name] = rounded.values
+        if rounded.scales is not None:
+            arrays[name + SCALES] = rounded.scales
+    return safetensors.numpy.save(arrays)
+
+
+def _from_bytes(bert: Any, data: bytes, device: Any) -> Any:
+    """Load what `_to_bytes` saved in any precision."""
+    import safetensors.numpy
+    import torch
+
+    arrays = safetensors.numpy.load(data)
+    rounded = {name: Rounded(array, arrays.get(name + SCALES)) for name, array in arrays.items()}
+    weights = {name: torch.from_numpy(found.restore()) for name, found in rounded.items() if not name.endswith(SCALES)}
+    bert.load_state_dict(weights)
+    return bert.to(device)
 
 
 def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:

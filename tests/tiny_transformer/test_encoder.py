@@ -20,6 +20,7 @@ from helpers.students import distil_quickly
 from helpers.tiny_teacher import LANGUAGE, TEXTS, make_teacher, write_texts
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.loop import DIR_MODEL_LAST
+from spacy_tinydistill.rounding import round_weights
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.tiny_transformer import encoder
 from spacy_tinydistill.tiny_transformer.encoder import cut_windows, tiny_transformer
@@ -181,6 +182,29 @@ def test_saved_in_half_precision(model, docs):
     assert {weights.dtype for weights in loaded.shims[0]._model.parameters()} == {torch.float32}
     for ours, theirs in zip(loaded.predict(docs), model.predict(docs), strict=True):
         numpy.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def test_saved_in_eight_bits(model, docs):
+    exact = model.to_bytes()
+    data = tiny_transformer(**SETTINGS, precision="int8").from_bytes(exact).to_bytes()
+    assert len(data) < 0.5 * len(exact)
+    loaded = tiny_transformer(**SETTINGS, precision="int8").from_bytes(data)
+    # Rounded once more, the weights stay as they are, and any other precision reads them.
+    assert loaded.to_bytes() == data
+    assert tiny_transformer(**SETTINGS).from_bytes(data).predict(docs)[0].tobytes() == loaded.predict(docs)[0].tobytes()
+    for name, weights in loaded.shims[0]._model.own_weights().items():
+        theirs = model.shims[0]._model.own_weights()[name]
+        assert torch.equal(weights, torch.from_numpy(round_weights(theirs.numpy(), "int8").restore()))
+
+
+def test_weights_that_half_precision_cannot_hold(model):
+    half = tiny_transformer(**SETTINGS, precision="float16").from_bytes(model.to_bytes())
+    with torch.no_grad():
+        half.shims[0]._model.norm.weight[0] = 1e6
+    with pytest.raises(DistillationError) as caught:
+        half.to_bytes()
+    assert caught.value.code == "TD709"
+    assert "norm.weight" in str(caught.value)
 
 
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=4))
