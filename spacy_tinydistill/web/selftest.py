@@ -21,17 +21,19 @@ ODD = (
 )  # fmt: skip
 
 
-def make_texts(nlp: Language) -> list[str]:
+def make_texts(nlp: Language, *, count: int = COUNT, seed: int = SEED) -> list[str]:
     """Make texts: half of them words that the student knows, the other half all sorts of characters between such.
 
     Args:
-        nlp: The student; the same one always gives the same texts.
+        nlp: The student.
+        count: How many texts.
+        seed: The same student and seed always give the same texts.
     """
     words = sorted(word for word in nlp.vocab.strings if word.isprintable() and len(word) < 30) or ["word"]
     exceptions = sorted(getattr(nlp.tokenizer, "rules", None) or {}) or words
-    chosen = random.Random(SEED)
+    chosen = random.Random(seed)
     texts = []
-    for i in range(COUNT):
+    for i in range(count):
         pieces: list[str] = []
         for _ in range(chosen.randint(1, 25)):
             kind = chosen.random()
@@ -40,12 +42,20 @@ def make_texts(nlp: Language) -> list[str]:
                 pieces.append(chosen.choice([word, word, word, word.capitalize(), word.upper(), word.lower()]))
             elif kind < 0.9:
                 pieces.append("".join(chosen.choice(ODD) for _ in range(chosen.randint(1, 3))))
+            elif kind < 0.93:
+                pieces.append("".join(_any_character(chosen) for _ in range(chosen.randint(1, 4))))
             else:
                 pieces.append(chosen.choice(exceptions))
             if chosen.random() < 0.85:
                 pieces.append(" ")
         texts.append("".join(pieces))
     return [*texts[:-2], "", " "]
+
+
+def _any_character(chosen: random.Random) -> str:
+    """Choose a character of any script; most of them are on the first plane. A surrogate is none."""
+    point = chosen.randrange(0xD800) if chosen.random() < 0.9 else chosen.randrange(0xE000, 0x110000)
+    return chr(point)
 
 
 def choose_examples(nlp: Language) -> list[str]:

@@ -1,0 +1,122 @@
+"""An exported student in Node beside spaCy: whether both say the same, how fast each is, and how large it is.
+
+    OMP_NUM_THREADS=1 python benchmarks/web.py STUDENT TEXTS --hostile 20000
+
+Both sides have the same rounded weights and take turns in one run. Times are CPU times, of all threads. "first" is
+all that a new process does, compiling included; "cold" a student that was just loaded in one that has run another, and knows
+no word yet; "warm" is one that has read the texts before.
+"""
+
+import gzip
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import spacy
+import typer
+from spacy.language import Language
+
+from spacy_tinydistill import export_web
+from spacy_tinydistill.corpus import read_texts
+from spacy_tinydistill.rounding import PRECISIONS
+from spacy_tinydistill.web.page import read_runtime
+from spacy_tinydistill.web.selftest import make_texts
+
+ROOT = Path(__file__).parents[1]
+TEXTS_AT_ONCE = 500
+
+
+def main(
+    student: str,
+    texts: Annotated[Path, typer.Argument(help="JSONL, text or DocBin")],
+    hostile: Annotated[int, typer.Option(help="How many tokens of hostile text to compare, at least")] = 20_000,
+    most: Annotated[
+        int, typer.Option(help="How many tokens of the texts to compare, at least, if there are so many")
+    ] = 30_000,
+    repeats: int = 5,
+    precisions: str = ",".join(PRECISIONS),
+) -> None:
+    """Print one line of JSON for each precision."""
+    read = [text for text in read_texts(texts) if text.strip()]
+    for precision in precisions.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            data = export_web(student, Path(folder) / "web", precision=precision)  # type: ignore[arg-type]
+            nlp = spacy.load(data.parent / "student")
+            report: dict[str, Any] = {"precision": precision}
+            report["gzipped"] = {
+                "student": len(gzip.compress(data.read_bytes(), 9)),
+                "runtime": len(gzip.compress(read_runtime().encode(), 9)),
+            }
+            report["texts"], used = compare(nlp, data, [read], most)
+            report["hostile"], _ = compare(nlp, data, (make_texts(nlp, seed=seed) for seed in count()), hostile)
+            if repeats:
+                report["speed"] = measure(nlp, data, used, repeats)
+        print(json.dumps(report), flush=True)
+
+
+def compare(nlp: Language, data: Path, batches: Any, least: int) -> tuple[dict[str, Any], list[str]]:
+    """Compare texts until there were enough tokens."""
+    total: dict[str, Any] = {"tokens": 0, "texts": 0, "differences": [], "furthest": 0.0}
+    used: list[str] = []
+    for batch in batches:
+        # Of no words spaCy says something else alone than in a batch.
+        rest = [text for text in batch if text]
+        for start in range(0, len(rest), TEXTS_AT_ONCE):
+            part = rest[start : start + TEXTS_AT_ONCE]
+            answers = data.parent / "answers.json"
+            with nlp.memory_zone():
+                said = [doc.to_json() for doc in nlp.pipe(part)]
+            answers.write_text(json.dumps(said), encoding="utf8")
+            found = run_node(ROOT / "web" / "compare.mjs", data, answers)
+            used += part
+            total["tokens"] += found["tokens"]
+            total["texts"] += len(part)
+            total["differences"] += found["differences"]
+            total["furthest"] = max(total["furthest"], found["largest"])
+            if total["tokens"] >= least:
+                return total, used
+    return total, used
+
+
+def measure(nlp: Language, data: Path, texts: list[str], repeats: int) -> dict[str, Any]:
+    """Words per second of both sides in turn."""
+    words = sum(len(nlp.make_doc(text)) for text in texts)
+    singles = texts[:300]
+    single_words = sum(len(nlp.make_doc(text)) for text in singles)
+    path = data.parent / "texts.json"
+    path.write_text(json.dumps(texts), encoding="utf8")
+    runs: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        runs.setdefault("spaCy, batched", []).append(words / seconds(lambda: list(nlp.pipe(texts))))
+        runs.setdefault("spaCy, one at a time", []).append(
+            single_words / seconds(lambda: [nlp(text) for text in singles])
+        )
+        node = run_node(ROOT / "benchmarks" / "web.mjs", data, path)
+        runs.setdefault("Node, first", []).append(words / node["first"])
+        runs.setdefault("Node, cold", []).append(words / node["cold"])
+        runs.setdefault("Node, warm", []).append(words / node["warm"])
+        runs.setdefault("load, ms", []).append(1000 * node["load"])
+    return {name: [round(figure(values), 1) for figure in (median, min, max)] for name, values in runs.items()}
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """The CPU seconds that something takes."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def run_node(script: Path, *arguments: Path) -> dict[str, Any]:
+    """What a script prints as JSON."""
+    result = subprocess.run(["node", script, *arguments], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+if __name__ == "__main__":
+    typer.run(main)
