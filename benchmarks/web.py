@@ -3,12 +3,14 @@
     OMP_NUM_THREADS=1 python benchmarks/web.py STUDENT TEXTS --hostile 20000
 
 Both sides have the same rounded weights and take turns in one run. Times are CPU times, of all threads. "first" is
-all that a new process does, compiling included; "cold" a student that was just loaded in one that has run another, and knows
-no word yet; "warm" is one that has read the texts before.
+all that a new process does, compiling included; "cold" a student that was just loaded in one that has run another, and
+knows no word yet; "warm" is one that has read the texts before.
 """
 
 import gzip
 import json
+import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -42,7 +44,8 @@ def main(
     repeats: int = 5,
     precisions: str = ",".join(PRECISIONS),
 ) -> None:
-    """Print one line of JSON for each precision."""
+    """Print one line of JSON for each precision; leave with 1 where a difference was found."""
+    differences = 0
     read = [text for text in read_texts(texts) if text.strip()]
     for precision in precisions.split(","):
         with tempfile.TemporaryDirectory() as folder:
@@ -55,9 +58,13 @@ def main(
             }
             report["texts"], used = compare(nlp, data, [read], most)
             report["hostile"], _ = compare(nlp, data, (make_texts(nlp, seed=seed) for seed in count()), hostile)
+            report["browser"] = test_in_browser(data.parent)
             if repeats:
                 report["speed"] = measure(nlp, data, used, repeats)
         print(json.dumps(report), flush=True)
+        differences += len(report["texts"]["differences"]) + len(report["hostile"]["differences"])
+        differences += report["browser"] not in (None, "0 differences")
+    raise typer.Exit(int(differences > 0))
 
 
 def compare(nlp: Language, data: Path, batches: Any, least: int) -> tuple[dict[str, Any], list[str]]:
@@ -82,6 +89,19 @@ def compare(nlp: Language, data: Path, batches: Any, least: int) -> tuple[dict[s
             if total["tokens"] >= least:
                 return total, used
     return total, used
+
+
+def test_in_browser(folder: Path) -> str | None:
+    """Have headless Chromium open the page and do its self-test; None where there is no Chromium."""
+    if shutil.which("chromium") is None:
+        return None
+    # Without these, Chromium looks for its maker's hosts when it starts.
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *quiet, "--dump-dom"]
+    command += [f"--user-data-dir={folder / 'profile'}", f"{(folder / 'index.html').as_uri()}#test"]
+    page = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(r'<span id="result"[^>]*>[^<]*?(\d+ differences)<', page)
+    return found[1] if found else "no answer"
 
 
 def measure(nlp: Language, data: Path, texts: list[str], repeats: int) -> dict[str, Any]:

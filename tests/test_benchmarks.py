@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from operator import attrgetter
@@ -235,3 +236,18 @@ def test_speed_compares_the_same_pipes(tmp_path, monkeypatch, capsys):
     assert re.search(r"student / other +1 +3.00 +1.00 +4.00", capsys.readouterr().out)
     with pytest.raises(typer.BadParameter, match="has no parser"):
         speed.main(str(tmp_path / "student"), str(tmp_path / "other"), texts, tmp_path / "out", pipes="tagger,parser")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node: apt-get install nodejs")
+def test_web_compares_and_measures_both_sides(tmp_path):
+    make_teacher("tagger", "ner").to_disk(tmp_path / "student")
+    texts = write_texts(tmp_path / "texts.txt")
+    command = [sys.executable, BENCHMARKS / "web.py", tmp_path / "student", texts, "--hostile", 100, "--repeats", 1]
+    result = subprocess.run([*map(str, command), "--precisions", "int8"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["texts"]["differences"] == report["hostile"]["differences"] == []
+    assert report["texts"]["tokens"] > 40
+    assert report["hostile"]["tokens"] >= 100
+    assert report["browser"] in (None, "0 differences")
+    assert all(0 < least <= middle <= most for middle, least, most in report["speed"].values())
