@@ -1,32 +1,29 @@
 """Distil a spaCy pipeline on a transformer into a tiny one that says nearly the same."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .acceleration import accelerate
     from .api import distill, record_targets
     from .report.compare import compare
+    from .teacher.ray import RayCluster
     from .web.export import export_web
 
-__all__ = ["accelerate", "compare", "distill", "export_web", "record_targets"]
+__all__ = ["RayCluster", "accelerate", "compare", "distill", "export_web", "record_targets"]
+
+# On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
+_MODULES = {
+    "RayCluster": ".teacher.ray",
+    "accelerate": ".acceleration",
+    "compare": ".report.compare",
+    "distill": ".api",
+    "export_web": ".web.export",
+    "record_targets": ".api",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
-    if name in ("distill", "record_targets"):
-        from . import api
-
-        return getattr(api, name)
-    if name == "accelerate":
-        from .acceleration import accelerate
-
-        return accelerate
-    if name == "compare":
-        from .report.compare import compare
-
-        return compare
-    if name == "export_web":
-        from .web.export import export_web
-
-        return export_web
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name], __name__), name)

@@ -24,11 +24,8 @@ from .summary import report, score_teacher, write_origin
 from .targets.folder import Folder
 from .targets.store import Manifest, Store, StoreWriter
 from .teacher.ensemble import join_stores
-from .teacher.ray import Worker, connect, record_on_cluster
+from .teacher.ray import RayCluster, Worker, connect, record_on_cluster
 from .teacher.recorder import record_store
-
-# Where the teacher is asked: here, or on a Ray cluster.
-ENGINES = ("local", "ray")
 
 
 def distill(
@@ -103,10 +100,7 @@ def record_targets(
     overrides: dict[str, Any] | None = None,
     gpu_id: int = -1,
     force: bool = False,
-    engine: str = "local",
-    address: str | None = None,
-    workers: int = 1,
-    code: str | Path | None = None,
+    cluster: RayCluster | None = None,
 ) -> Manifest:
     """Ask a teacher about texts, once, and keep what it says on disk, for any number of students.
 
@@ -121,11 +115,8 @@ def record_targets(
         overrides: As for `distill`.
         gpu_id: The GPU to run on; -1 for the CPU. On a cluster each worker has a GPU of its own, whatever its number.
         force: Replace what is in the folder.
-        engine: "local", or "ray" for as many machines as there are; these must all know the teacher and the store by
-            the same name.
-        address: The Ray cluster's, as `ray.init` takes it; without, Ray starts on this machine.
-        workers: How many teachers to load on the cluster.
-        code: A Python file with registered functions of yours, for the workers to import.
+        cluster: Record on a Ray cluster, whose machines must all know the teacher and the store by the same name. By
+            default the teacher is asked here.
 
     Returns:
         What is in the store.
@@ -133,31 +124,29 @@ def record_targets(
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
-    if engine not in ENGINES:
-        raise DistillationError("TD620", engine=engine, known=", ".join(ENGINES))
     folder = Folder(store)
     check_store_folder(folder)
     with ExitStack() as stack:
-        if engine == "ray":
+        if cluster is not None:
             if isinstance(teacher, Language):
                 raise DistillationError("TD622")
-            stack.enter_context(connect(address))
+            stack.enter_context(connect(cluster.address))
         # On a cluster it is the workers who need a GPU.
-        run = Recording(teacher, texts, config, overrides, gpu_id if engine == "local" else -1).prepare()
+        run = Recording(teacher, texts, config, overrides, gpu_id if cluster is None else -1).prepare()
         msg.divider("Asking the teacher")
         if force:
             folder.remove()
-        if engine == "local":
+        if cluster is None:
             return _record(run, store)
         (name,) = run.named
         worker = Worker(
             # A folder is named from the root, as the workers are elsewhere.
             teacher=str(name) if is_package(str(name)) else str(Path(str(name)).absolute()),
-            code=Path(code).absolute() if code else None,
+            code=Path(cluster.code).absolute() if cluster.code else None,
             gpu=gpu_id >= 0,
             gpu_allocator=run.training["gpu_allocator"],
         )
-        return _record(run, store, on_cluster=partial(record_on_cluster, worker, workers))
+        return _record(run, store, on_cluster=partial(record_on_cluster, worker, cluster.workers))
 
 
 def _ask_teachers(run: Run, output_path: Path, *, clear: bool) -> Store:

@@ -8,6 +8,9 @@ from wasabi import msg
 
 from ._util import numbered_errors, read_overrides
 
+# Where the teacher is asked: here, or on a Ray cluster.
+ENGINES = ("local", "ray")
+
 
 @app.command("distill-targets", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def distill_targets_cli(
@@ -34,8 +37,12 @@ def distill_targets_cli(
     """
     with numbered_errors():
         from ..api import record_targets
+        from ..errors import DistillationError
+        from ..teacher.ray import RayCluster
         from ..user_code import import_user_code
 
+        if engine not in ENGINES:
+            raise DistillationError("TD620", engine=engine, known=", ".join(ENGINES))
         if code_path:
             import_user_code(code_path)
         manifest = record_targets(
@@ -46,10 +53,7 @@ def distill_targets_cli(
             overrides=read_overrides(ctx.args),
             gpu_id=gpu_id,
             force=force,
-            engine=engine,
-            address=address,
-            workers=workers,
-            code=code_path,
+            cluster=RayCluster(address, workers, code_path) if engine == "ray" else None,
         )
     per_word = manifest.bytes / max(manifest.words, 1)
     msg.good(f"Recorded {manifest.words} words, {manifest.bytes} bytes ({per_word:.0f} per word)", store)

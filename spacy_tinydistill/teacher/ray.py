@@ -37,6 +37,21 @@ CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
+class RayCluster:
+    """The Ray cluster that a teacher is asked on, as many machines as there are.
+
+    Args:
+        address: As `ray.init` takes it; without, Ray starts on this machine.
+        workers: How many teachers to load; fewer where the cluster has no room for them.
+        code: A Python file with registered functions of yours, for the workers to import.
+    """
+
+    address: str | None = None
+    workers: int = 1
+    code: str | Path | None = None
+
+
+@dataclass(frozen=True)
 class Worker:
     """The settings of each worker on a cluster: one teacher, on one CPU or one GPU."""
 

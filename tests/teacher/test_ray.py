@@ -26,7 +26,7 @@ from spacy_tinydistill.targets import store as store_module
 from spacy_tinydistill.targets.records import Role
 from spacy_tinydistill.targets.store import PENDING, Store, StoreWriter, read_manifest
 from spacy_tinydistill.teacher import ray as ray_module
-from spacy_tinydistill.teacher.ray import Worker, _Recorder
+from spacy_tinydistill.teacher.ray import RayCluster, Worker, _Recorder
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 1024**2}
 
@@ -79,25 +79,19 @@ def make_odd_teacher(folder: Path, node: str = "") -> tuple[Path, Path]:
     return folder / "odd", code
 
 
-def code_of(*args: object, **kwargs: object) -> str:
+def code_of(*args: object, address: str | None = None, **kwargs: object) -> str:
     with pytest.raises(DistillationError) as caught:
-        record_targets(*args, engine="ray", **kwargs)
+        record_targets(*args, cluster=RayCluster(address), **kwargs)
     return caught.value.code
 
 
 # Without a cluster: these come first, as a connection that there is would be used
 
 
-def test_an_engine_that_does_not_exist(teacher, tmp_path):
-    with pytest.raises(DistillationError) as caught:
-        record_targets(teacher, TEXTS, store=tmp_path / "store", engine="steam")
-    assert caught.value.code == "TD620"
-
-
 def test_ray_is_not_installed(teacher, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(DistillationError, match="spacy-tinydistill\\[ray\\]") as caught:
-        record_targets(teacher, TEXTS, store=tmp_path / "store", engine="ray")
+        record_targets(teacher, TEXTS, store=tmp_path / "store", cluster=RayCluster())
     assert caught.value.code == "TD619"
 
 
@@ -169,7 +163,7 @@ def test_an_interrupted_recording_goes_on_elsewhere(teacher, tmp_path, monkeypat
     with pytest.raises(Killed):
         record_targets(teacher, TEXTS, store=store)
     with pytest.raises(Killed):
-        record_targets(teacher, TEXTS, store=store, engine="ray", workers=2)
+        record_targets(teacher, TEXTS, store=store, cluster=RayCluster(workers=2))
     assert (store / PENDING).exists()
     record_targets(teacher, TEXTS, store=store)
     assert [name for name in entered if name != "stopped"] == [shard.file for shard in read_manifest(store).shards]
@@ -194,7 +188,7 @@ def test_a_node_is_killed_halfway(cluster, tmp_path):
 
     thread = Thread(target=kill, daemon=True)
     thread.start()
-    record_targets(teacher, TEXTS, store=tmp_path / "store", engine="ray", workers=3, code=code)
+    record_targets(teacher, TEXTS, store=tmp_path / "store", cluster=RayCluster(workers=3, code=code))
     thread.join()
     record_targets(teacher, TEXTS, store=tmp_path / "undisturbed")
     assert_same_stores(tmp_path / "store", tmp_path / "undisturbed")
