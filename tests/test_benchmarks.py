@@ -51,6 +51,7 @@ def test_throughput_has_both_sides(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["throughput.json", "throughput.svg"]
 
 
+@pytest.mark.slow
 def test_quality_says_how_much_of_the_gap_is_closed_and_trains_no_student_twice(tmp_path):
     (tmp_path / "benchmarks").mkdir()
     students = [
@@ -118,6 +119,7 @@ def test_what_is_scored_on_is_left_out_of_raw_text(teacher, tmp_path, monkeypatc
     assert list(found) == ["Did he pay?", "No."]
 
 
+@pytest.mark.slow
 def test_sizes_are_drawn_and_trained_once(tmp_path):
     (tmp_path / "benchmarks").mkdir()
     shapes = ["96 x 4", "96 x 3"]
@@ -152,6 +154,7 @@ def test_sizes_are_drawn_and_trained_once(tmp_path):
     assert "96 x 4 (tiny)" in (tmp_path / "sizes.svg").read_text()
 
 
+@pytest.mark.slow
 def test_small_transformers_are_compared_to_their_teacher_and_trained_once(tmp_path):
     (tmp_path / "benchmarks").mkdir()
     students = [("nothing", 0, 0.90), ("nothing", 1, 0.86), ("attention", 0, 0.81)]
@@ -201,6 +204,7 @@ def test_scripts_of_reliability_run(script, options, said, tmp_path):
     assert said in result.stdout
 
 
+@pytest.mark.slow
 def test_speed_compares_the_same_pipes(tmp_path, monkeypatch, capsys):
     """It is timed elsewhere; here it is seen what is timed."""
     speed = import_file("speed", BENCHMARKS / "speed.py")

@@ -134,6 +134,7 @@ def test_texts_held_out_have_what_it_decides(teacher):
         assert cats[max(soft, key=soft.get)] == 1.0
 
 
+@pytest.mark.slow
 def test_the_example(tmp_path):
     student = example.main(tmp_path)
     for text in example.TEXTS:

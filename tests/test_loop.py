@@ -51,6 +51,7 @@ distill({teacher!r}, {texts!r}, output={output!r}, overrides={settings!r})
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_run_in_another_process(tiny_teacher_path, tiny_texts_path, undisturbed, tmp_path):
     """With another seed for Python's hashes, in whose order sets are, and other numbers of threads that read data."""
     output = tmp_path / "run"
@@ -67,6 +68,7 @@ def test_the_same_seed_is_the_same_run_in_another_process(tiny_teacher_path, tin
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(teacher, texts, dev_path, tmp_path):
     found = []
     for seed in (0, 1):

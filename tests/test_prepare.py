@@ -61,6 +61,7 @@ def test_a_teacher_that_is_named_is_compared_and_not_loaded(tmp_path, monkeypatc
     assert caught.value.code == "TD603"
 
 
+@pytest.mark.slow
 def test_gold_and_dev_data_are_recorded_too(teacher, texts, tmp_path):
     for name, seed in (("gold", 5), ("dev", 6)):
         DocBin(docs=make_docs(Vocab(), 20, seed=seed)).to_disk(tmp_path / f"{name}.spacy")

@@ -37,9 +37,8 @@ def test_sst2(tmp_path):
     train = "it 's a film i wo n't forget , ever\t1\nno\t0\nit 's ... long , -lrb- very -rrb- long\t0\nno\t0"
     (tmp_path / "train.tsv").write_text(train, encoding="utf8")
     (tmp_path / "dev.tsv").write_text("très bon\t1\n", encoding="utf8")
-    command = [sys.executable, ROOT / "scripts" / "sst2.py", tmp_path, tmp_path / "corpus" / "sst2"]
-    subprocess.run(command, check=True, capture_output=True)
     output = tmp_path / "corpus" / "sst2"
+    script("sst2").main(tmp_path, output)
     docs = read_docs(output / "train.spacy")
     assert [doc.cats for doc in docs] == [{"NEGATIVE": 1.0 - is_good, "POSITIVE": is_good} for is_good in (1, 0, 0, 0)]
     assert [doc.text for doc in docs] == [line.split("\t")[0] for line in train.split("\n")]
@@ -105,6 +104,7 @@ def test_text_is_gathered_and_nothing_of_an_earlier_time_stays(tmp_path):
 # Teachers
 
 
+@pytest.mark.slow
 def test_a_teacher_that_is_ready(tmp_path):
     """Also one that an earlier run of the same workflow has trained, or linked."""
     for name in ("first", "second"):

@@ -47,17 +47,21 @@ ZUM = [
 ]
 
 
-def convert(tmp_path, *sentences, lang="en", n=10):
-    source, output = tmp_path / "a.conllu", tmp_path / "b" / "a.spacy"
-    source.write_text("\n\n".join("\n".join(lines) for lines in sentences) + "\n\n", encoding="utf8")
-    command = [sys.executable, ROOT / "scripts" / "ud.py", source, output, "--lang", lang, "--sentences", str(n)]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return list(DocBin().from_disk(output).get_docs(spacy.blank(lang).vocab)), done.stdout
+@pytest.fixture
+def convert(tmp_path, capsys):
+    """Convert sentences; return the Docs, and what is printed."""
+
+    def convert(*sentences, lang="en", n=10):
+        source, output = tmp_path / "a.conllu", tmp_path / "b" / "a.spacy"
+        source.write_text("\n\n".join("\n".join(lines) for lines in sentences) + "\n\n", encoding="utf8")
+        UD.main(source, output, lang, n)
+        return list(DocBin().from_disk(output).get_docs(spacy.blank(lang).vocab)), capsys.readouterr().out
+
+    return convert
 
 
-def test_parts_that_spell_a_contraction_stay_words(tmp_path):
-    (doc,), said = convert(tmp_path, DIDNT)
+def test_parts_that_spell_a_contraction_stay_words(convert):
+    (doc,), said = convert(DIDNT)
     assert doc.text == "He didn't, though. "
     assert [token.text for token in doc] == ["He", "did", "n't", ",", "though", "."]
     assert [token.tag_ for token in doc] == ["PRP", "VBD", "RB", ",", "RB", "."]
@@ -71,8 +75,8 @@ def test_parts_that_spell_a_contraction_stay_words(tmp_path):
     assert [token.text for token in spacy.blank("en")(doc.text)] == [token.text for token in doc]
 
 
-def test_parts_that_do_not_spell_it_are_merged(tmp_path):
-    (doc,), said = convert(tmp_path, ZUM, lang="de")
+def test_parts_that_do_not_spell_it_are_merged(convert):
+    (doc,), said = convert(ZUM, lang="de")
     assert [token.text for token in doc] == ["Er", "geht", "zum", "Arzt"]
     zum = doc[2]
     assert (zum.tag_, zum.pos_, zum.lemma_, zum.dep_) == ("APPR_ART", "ADP", "zum", "case")
@@ -82,8 +86,8 @@ def test_parts_that_do_not_spell_it_are_merged(tmp_path):
     assert "0 of contractions" in said
 
 
-def test_sentences_are_gathered_to_documents(tmp_path):
-    docs, said = convert(tmp_path, DIDNT, ZUM, DIDNT, n=2)
+def test_sentences_are_gathered_to_documents(convert):
+    docs, said = convert(DIDNT, ZUM, DIDNT, n=2)
     assert [len(list(doc.sents)) for doc in docs] == [2, 1]
     assert docs[0][6].is_sent_start
     assert [token.head.i for token in docs[0]][6:] == [7, 7, 9, 7]
@@ -153,6 +157,7 @@ def test_any_sentence_keeps_its_text_and_its_heads(treebank, tmp_path_factory):
     assert all((word.dep == "ROOT") == (word.head == i) for i, word in enumerate(words))
 
 
+@pytest.mark.slow
 def test_contractions_are_scored_from_raw_text(tmp_path):
     """A tagger that knows all words but "n't", and one of which the tokenizer makes one token of each contraction."""
     source = tmp_path / "a.conllu"

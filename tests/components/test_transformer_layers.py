@@ -95,6 +95,7 @@ def test_what_is_recorded(transformer_teacher, texts, tmp_path):
     assert {arrays["vectors"].shape[1] for arrays in Classroom(transformer_teacher, config, texts[:3]).targets} == {1}
 
 
+@pytest.mark.slow
 def test_what_was_recorded_for_more_lessons_serves_for_fewer(teacher, teacher_path, tmp_path, in_float32):
     parts = ("embeddings_weight", "hidden_weight", "attention_weight")
     config = config_of(teacher, teacher_pieces(teacher_path))
@@ -205,6 +206,7 @@ def spread_of(room) -> float:
     return float(numpy.concatenate(room.encoder.model.predict(room.docs)).var(axis=0).mean())
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, tmp_path):
     config = config_of(teacher, trained_pieces(tmp_path, texts), NO_ATTENTION, width=16)
     run(teacher, SHORT * 3, tmp_path / "undisturbed", config)

@@ -26,6 +26,7 @@ def test_shares_hold_every_text_once(texts, n):
     assert max(sizes) - min(sizes) <= max(map(len, texts), default=0)
 
 
+@pytest.mark.slow
 def test_memory_of_a_worker_is_its_own(folder):
     with _Team(str(folder / "blank")) as team:
         before = team.peak_memory()

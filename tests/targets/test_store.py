@@ -195,6 +195,7 @@ record_targets({teacher!r}, {texts!r}, store={store!r})
 """
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on(tiny_teacher_path, tmp_path, monkeypatch):
     texts = write_texts(tmp_path / "texts.txt", make_texts(300, seed=1))
     store = tmp_path / "store"

@@ -234,6 +234,7 @@ def test_the_weights_decide(contrary, tmp_path, weights, expected):
     assert numpy.mean(cats) == pytest.approx(expected, abs=0.08)
 
 
+@pytest.mark.slow
 def test_from_stores_the_same_student_comes(folder, config, tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "SHARD_WORDS", 20)
     teachers = [folder / "one", folder / "other"]

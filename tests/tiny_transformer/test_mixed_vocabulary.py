@@ -227,6 +227,7 @@ def test_without_a_share_nothing_is_mixed_in(teacher_path):
 # In the loop
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, teacher_path, tmp_path):
     config = mixed_config(teacher, tmp_path, SHORT, path=teacher_path)
     run(teacher, SHORT * 3, tmp_path / "undisturbed", config)
