@@ -157,6 +157,9 @@ MESSAGES: dict[str, str] = {
     "TD236": "Layer {layer} of the teacher's encoder cannot be recorded: it has {found} for a token of {text!r}. "
     "Layers are recorded in half precision, up to 65,504. Use other layers: in models such as GPT-2 only the last "
     "layer is normalized.",
+    "TD240": "The teacher's config has a value with '${{', which begins a variable in a config: {reason}\nThere is no "
+    "other way to write it there. Choose another value, or set it on the loaded pipe, in nlp.get_pipe(NAME).cfg, which "
+    "spaCy saves outside of the config.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}), on a batch of {docs} Docs that "
     "starts with {text!r}. The run stopped, and the last good checkpoint was kept. Lower the learning rate, set "

@@ -33,6 +33,7 @@ from .student.pipeline import (
     labels_are_known,
     make_student,
     needed_strings,
+    own_settings,
     plan_lessons,
     plan_recorded_lessons,
     start_lessons,
@@ -364,6 +365,8 @@ class Run:
             assert self.store
             examples = list(self.dataset.read_annotated(self.store, self.plan, self.teacher))
         initialize_student(self.student, self.profile, self.plan, examples)
+        for setting in own_settings(self.student, self.profile, self.plan):
+            msg.info(f"The student's config has a setting of its own. {setting}")
         self.strings = needed_strings(self.config, self.profile, self.plan, examples)
         return self.student
 

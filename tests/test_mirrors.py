@@ -17,68 +17,26 @@ from spacy.pipeline import (
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import registry
-from thinc.api import Model, fix_random_seed
+from thinc.api import Model
 
-from helpers.tiny_teacher import ENCODER, LANGUAGE, MODELS
+from helpers.one_pipe import FINDER, PARSER, SINGLELABEL, SPANCAT, WORDS, annotate, start, teach
+from helpers.tiny_teacher import LANGUAGE, MODELS
 from spacy_tinydistill.components import registry as rules
 from spacy_tinydistill.components.base import Mirror, Size, TeachingRule, teaching_rules
 from spacy_tinydistill.components.registry import choose_rule, find_rule
 from spacy_tinydistill.components.token_labels import TokenLabels
 from spacy_tinydistill.errors import DistillationError
-from spacy_tinydistill.pipes.profile import profile_teacher
-from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons
-
-WORDS = ["Ann", "sings", "in", "Rome"]
-PARSER = {**MODELS["ner"], "state_type": "parser"}
-SPANCAT = {
-    "@architectures": "spacy.SpanCategorizer.v1",
-    "tok2vec": ENCODER,
-    "reducer": {"@layers": "spacy.mean_max_reducer.v1", "hidden_size": 16},
-    "scorer": {"@layers": "spacy.LinearLogistic.v1"},
-}
-SINGLELABEL = {**SPANCAT, "scorer": {"@layers": "Softmax.v2"}}
-FINDER = {
-    "@architectures": "spacy.SpanFinder.v1",
-    "tok2vec": ENCODER,
-    "scorer": {"@layers": "spacy.LinearLogistic.v1", "nO": 2},
-}
-
-
-def annotate(nlp: Language) -> Example:
-    doc = Doc(
-        nlp.vocab, words=WORDS, tags=["N", "V", "P", "N"], lemmas=["ann", "sing", "in", "rome"],
-        pos=["NOUN", "VERB", "ADP", "NOUN"], sent_starts=[1, 0, 0, 0],
-        heads=[1, 1, 1, 2], deps=["nsubj", "ROOT", "prep", "pobj"], ents=["B-WHO", "O", "O", "B-WHERE"],
-    )  # fmt: skip
-    doc.cats = {"GLAD": 1.0, "SAD": 0.0}
-    doc.spans["found"] = [Span(doc, 0, 1, "WHO"), Span(doc, 3, 4, "WHERE")]
-    return Example(Doc(nlp.vocab, words=WORDS), doc)
-
-
-def teach(factory: str, **config: Any) -> Language:
-    """A teacher of one pipe, "taught", that has learned a little."""
-    fix_random_seed(0)
-    nlp = spacy.blank(LANGUAGE)
-    nlp.add_pipe(factory, name="taught", config=config)
-    optimizer = nlp.initialize(lambda: [annotate(nlp)])
-    for _ in range(3):
-        nlp.update([annotate(nlp)], sgd=optimizer)
-    return nlp
 
 
 def mirror(teacher: Language) -> tuple[Any, TeachingRule]:
     """The student's pipe, initialized, and the rule by which it is taught; it has learned a little."""
-    config = student_config(teacher, size="nano")
-    student = make_student(config, profile_teacher(teacher))
-    plan = plan_lessons(student, teacher, read_distillation_config(config))
-    docs = [Doc(student.vocab, words=WORDS)]
-    initialize_student(student, profile_teacher(teacher), plan, [Example(doc, doc.copy()) for doc in docs])
+    student, plan = start(teacher)
     (rule,) = (rule for _, rule in plan.values())
     pipe, original = student.get_pipe("taught"), teacher.get_pipe("taught")
     read = [next(iter(teacher.pipe([Doc(teacher.vocab, words=WORDS)])))]
     lesson = rule.start(pipe, "taught", rule.describe(original))
+    docs = [Doc(student.vocab, words=WORDS)]
     student.get_pipe("tok2vec").update([Example(doc, doc) for doc in docs])
     assert lesson.update(docs, rule.record(original, read), dropout=0.0) > 0
     return pipe, rule
@@ -205,27 +163,6 @@ def test_an_architecture_of_ones_own(factory: str, name: str, rule: str, config:
     assert type(pipe) is type(teacher.get_pipe("taught"))
     assert type(found).__name__ == rule
     assert getattr(pipe, "labels", ()) == getattr(teacher.get_pipe("taught"), "labels", ())
-
-
-@pytest.mark.parametrize(
-    ("factory", "model", "changed"),
-    [
-        ("tagger", MODELS["tagger"], {"overwrite": True}),
-        ("textcat", MODELS["textcat"], {"threshold": 0.3}),
-        ("spancat", SPANCAT, {"threshold": 0.02, "max_positive": 1}),
-        ("span_finder", FINDER, {"threshold": 0.1, "max_length": 2, "min_length": 1}),
-        ("parser", PARSER, {"min_action_freq": 2}),
-    ],
-)
-def test_what_was_changed_on_the_pipe_counts_more_than_its_config(factory: str, model: dict, changed: dict) -> None:
-    config = {"spans_key": "found"} if "span" in factory else {"min_action_freq": 1} if factory == "parser" else {}
-    teacher = teach(factory, model=model, **config)
-    original: Any = teacher.get_pipe("taught")
-    original.cfg.update(changed)
-    pipe, _ = mirror(teacher)
-    assert {key: pipe.cfg[key] for key in changed} == changed
-    if "spans_key" in config:
-        assert pipe.cfg["spans_key"] == "found"
 
 
 def test_a_lemmatizers_settings_are_attributes() -> None:

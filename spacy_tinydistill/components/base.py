@@ -59,9 +59,8 @@ class Mirror:
     model: dict[str, Any]  # The block [components.PIPE.model]
     # What the factory is to be given beside the model, where neither the pipe's `cfg` nor its attributes say it.
     settings: dict[str, Any] = field(default_factory=dict)
-    needed: tuple[
-        str, ...
-    ] = ()  # Settings that only the teacher's own block can say, and without which it is another pipe
+    # Settings that only the teacher's own block can say, and without which it is another pipe
+    needed: tuple[str, ...] = ()
     initialize: dict[str, Any] = field(default_factory=dict)  # The block [initialize.components.PIPE]
 
 

@@ -44,7 +44,9 @@ class TextLabels(SoftLabels):
         }
         # The one setting that spaCy takes when a pipe is initialized, not when it is made.
         positive_label = teacher.cfg.get("positive_label")
-        return Mirror(factory, model, initialize={"positive_label": positive_label} if positive_label else {})
+        # A config doubles a "$". The student has the label all the same, with the rest of its teacher's `cfg`.
+        is_written = positive_label and "$" not in positive_label
+        return Mirror(factory, model, initialize={"positive_label": positive_label} if is_written else {})
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `probabilities`, float16, shape (labels,)."""

@@ -1,7 +1,8 @@
 """What a student takes over from its teacher beside what it learns: everything but the weights."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from configparser import Error as ConfigParserError
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.util import registry
-from thinc.api import Config
+from thinc.api import Config, ConfigValidationError
 
 from ..errors import DistillationError
 from ..files import bytes_on_disk, list_files
@@ -33,6 +34,13 @@ class PipeProfile:
     labels: list[Any]  # As `pipe.labels` lists them; empty where there are none
     label_data: Any  # As a pipe of its kind can be initialized with; None where there is nothing
     files: dict[str, bytes]  # What a rule-based pipe writes to disk as `FILES_NAME`, be it a folder or a file
+    cfg: dict[str, Any] = field(default_factory=dict)  # The settings that it holds, as it saves them in PIPE/cfg
+    block: dict[str, Any] = field(default_factory=dict)  # Its block in the config, without its model
+
+    @property
+    def spacy_kind(self) -> str | None:
+        """The full name of the class of spaCy's that it is of, or that its class is made from; None for others."""
+        return next((kind for kind in self.kinds if kind.startswith("spacy.pipeline.")), None)
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,13 @@ _PROFILE = TypeAdapter(TeacherProfile)
 def profile_teacher(teacher: Language) -> TeacherProfile:
     """Take down what a student needs of a loaded teacher."""
     tokenizer: Any = teacher.tokenizer
+    blocks = resolve_variables(teacher)["components"]
     return TeacherProfile(
         meta=_as_json(teacher.meta),
         bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
-        pipes={name: _profile_pipe(pipe) for name, pipe in pipes_of(teacher)},
+        pipes={name: _profile_pipe(pipe, blocks[name]) for name, pipe in pipes_of(teacher)},
     )
 
 
@@ -103,7 +112,21 @@ def measure_bytes(nlp: Language) -> int | None:
     return sum(map(bytes_on_disk, folders))
 
 
-def _profile_pipe(pipe: Any) -> PipeProfile:
+def resolve_variables(teacher: Language) -> Config:
+    """Read a teacher's config with the values of its variables, which a student's config does not have.
+
+    Raises:
+        DistillationError: TD240, it has a value with "${" that is no variable.
+    """
+    try:
+        return teacher.config.interpolate()
+    except (ConfigValidationError, ConfigParserError) as error:
+        if "${" not in str(error):
+            raise
+        raise DistillationError("TD240", reason=str(error).strip().splitlines()[-1]) from None
+
+
+def _profile_pipe(pipe: Any, block: dict[str, Any]) -> PipeProfile:
     is_rule_based = not isinstance(pipe, TrainablePipe) and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
     return PipeProfile(
         kinds=[full_name(kind) for kind in type(pipe).__mro__],
@@ -111,6 +134,8 @@ def _profile_pipe(pipe: Any) -> PipeProfile:
         # As a file of labels would hold it, which is how spaCy hands labels from one pipeline to another.
         label_data=_as_json(pipe.label_data) if isinstance(pipe, TrainablePipe) else None,
         files=_files_of(pipe) if is_rule_based else {},
+        cfg=_as_json(cfg) if isinstance(cfg := getattr(pipe, "cfg", None), dict) else {},
+        block=_as_json({key: value for key, value in block.items() if key != "model"}),
     )
 
 

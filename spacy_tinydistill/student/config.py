@@ -5,13 +5,14 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.util import copy_config, load_model_from_config
+from spacy.util import load_model_from_config
 from thinc.api import Config
 
 from ..components.base import Mirror, Size
 from ..components.registry import find_mirror
 from ..errors import DistillationError
 from ..pipes.pipeline import pipes_of
+from ..pipes.profile import resolve_variables
 from ..pipes.third_party import find_counterpart
 
 # What they have was chosen by a sweep: docs/benchmarks.md.
@@ -178,7 +179,7 @@ def student_config(
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
     components, initialize, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
-    nlp = copy_config(teacher.config["nlp"])
+    nlp = resolve_variables(teacher)["nlp"]
     nlp.update(pipeline=list(components), disabled=[], batch_size=BATCH_SIZE)
     config = Config(spacy.blank(teacher.meta["lang"]).config).merge(run)
     config["corpora"] = run["corpora"]
@@ -220,6 +221,7 @@ def _mirror_pipes(
         The blocks of `[components]`, those of `[initialize.components]`, and the teacher's pipe for each pipe that has
         another name.
     """
+    blocks = resolve_variables(teacher)["components"]
     components: dict[str, dict[str, Any]] = {}
     initialize: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}
@@ -227,7 +229,7 @@ def _mirror_pipes(
         if source not in names:
             continue
         name, mirrored = source, pipe
-        block: dict[str, Any] = copy_config(teacher.config["components"][source])
+        block: dict[str, Any] = blocks[source]
         counterpart = find_counterpart(pipe)
         if counterpart:
             # What is mirrored is the pipe of spaCy's that can learn what this one writes.
@@ -245,7 +247,7 @@ def _mirror_pipes(
             if mirror.initialize:
                 initialize[name] = mirror.initialize
         elif _can_be_carried_over(pipe):
-            components[name] = block
+            components[name] = {key: _held_setting(pipe, key, value) for key, value in block.items()}
     if not components:
         raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
     if any("model" in block for block in components.values()):
@@ -267,10 +269,26 @@ def _settings_of(pipe: Any, mirror: Mirror, block: dict[str, Any]) -> dict[str, 
     for key, default in defaults.items():
         if key == "model":
             continue
-        held = getattr(pipe, "cfg", {}).get(key, getattr(pipe, key, _NOTHING))
-        is_plain = isinstance(held, str | int | float | None) and key not in FUNCTIONS
-        settings[key] = held if is_plain else mirror.settings.get(key, block.get(key, default))
+        cfg = getattr(pipe, "cfg", {})
+        if "${" in str(cfg.get(key)):
+            # No config can say it. The student's pipe gets it with the rest of its teacher's `cfg`.
+            settings[key] = default
+        else:
+            settings[key] = _held_setting(pipe, key, mirror.settings.get(key, block.get(key, default)))
     return settings
+
+
+def _held_setting(pipe: Any, key: str, configured: Any) -> Any:
+    """Find a setting of a pipe as it is now; what the config says where the pipe does not show it.
+
+    Raises:
+        DistillationError: TD240, no config can say it.
+    """
+    held = getattr(pipe, "cfg", {}).get(key, getattr(pipe, key, _NOTHING))
+    is_plain = isinstance(held, str | int | float | None) and key not in (*FUNCTIONS, "factory")
+    if is_plain and "${" in str(held):
+        raise DistillationError("TD240", reason=f"the setting {key} of a {type(pipe).__name__} is {held!r}.")
+    return held if is_plain else configured
 
 
 def _can_be_carried_over(pipe: Any) -> bool:

@@ -1,5 +1,6 @@
 """Make a student from its config and its teacher, and write it out as a plain spaCy pipeline."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..components.base import Lesson, Plan
 from ..components.registry import choose_rule, find_rule
 from ..errors import DistillationError
 from ..files import remove
-from ..pipes.pipeline import full_name, is_encoder, pipes_of
+from ..pipes.pipeline import full_name, is_encoder, pipes_of, spacy_kind
 from ..pipes.profile import PipeProfile, TeacherProfile, write_files
 from ..schemas import DistillationConfig, reason_of
 from ..targets.records import LessonPlan
@@ -178,6 +179,7 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         plan: From `plan_lessons`.
         examples: A sample of the corpus; where `labels_are_known` is false, all of it, annotated by the teacher.
     """
+    _take_settings(student, teacher, plan)
     carried = [name for name, pipe in pipes_of(student) if _is_carried_over(name, pipe, teacher)]
     frozen = student.config["training"]["frozen_components"]
     configured = student.config["initialize"]["components"]
@@ -205,6 +207,8 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
             raise DistillationError("TD210", reason=error) from None
         finally:
             student.config["initialize"]["components"] = original
+    # Again: what they are initialized with is a setting, too.
+    _take_settings(student, teacher, plan)
     with TemporaryDirectory() as folder:
         for number, name in enumerate(carried):
             pipe: Any = student.get_pipe(name)
@@ -341,6 +345,67 @@ def replace_folder(new: Path, path: Path) -> None:
         path.rename(old)
     new.rename(path)
     remove(old)
+
+
+def own_settings(student: Language, teacher: TeacherProfile, plan: Plan) -> list[str]:
+    """List the settings in which a student's pipes differ from their teacher's because its config says so.
+
+    Returns:
+        Such as "textcat: threshold = 0.3, its teacher has 0.5".
+    """
+    return [
+        f"{name}: {key} = {own[key]!r}, its teacher has {held!r}"
+        for name, (source, _) in plan.items()
+        for own in [_own_settings(student, name, teacher.pipes[source])]
+        for key, held in _settings_of(student.get_pipe(name), teacher.pipes[source]).items()
+        if key in own
+    ]
+
+
+def _take_settings(student: Language, teacher: TeacherProfile, plan: Plan) -> None:
+    """Give pipes the settings that their teachers hold, as spaCy does when it loads PIPE/cfg: it outranks the config.
+
+    It holds whatever a config can say and more, such as a "${" in a text. A setting of the student's own stays.
+    """
+    for name, (source, _) in plan.items():
+        pipe: Any = student.get_pipe(name)
+        own = _own_settings(student, name, teacher.pipes[source])
+        for key, held in _settings_of(pipe, teacher.pipes[source]).items():
+            if key not in own:
+                pipe.cfg[key] = held
+
+
+def _settings_of(student_pipe: Any, teacher_pipe: PipeProfile) -> dict[str, Any]:
+    """List what a teacher's pipe holds beside its labels; nothing where the student's is of another kind."""
+    kind = spacy_kind(student_pipe)
+    if kind is None or not hasattr(student_pipe, "cfg") or full_name(kind) != teacher_pipe.spacy_kind:
+        return {}
+    return {key: value for key, value in teacher_pipe.cfg.items() if not key.startswith("labels")}
+
+
+def _own_settings(student: Language, name: str, teacher_pipe: PipeProfile) -> dict[str, Any]:
+    """List what a student's config says of a pipe that is not the teacher's, and not its factory's default either.
+
+    Somebody has set it. All else may have been filled in by spaCy or copied from the teacher's config, perhaps before
+    the teacher was given other settings.
+    """
+    block = student.config["components"][name]
+    configured = {**block, **student.config["initialize"]["components"].get(name, {})}
+    defaults = student.get_factory_meta(block["factory"]).default_config or {}
+    return {
+        key: configured[key]
+        for key, held in teacher_pipe.cfg.items()
+        if key in configured
+        and _as_written(configured[key])
+        not in [_as_written(value) for value in (held, defaults.get(key), teacher_pipe.block.get(key, held))]
+    }
+
+
+def _as_written(value: Any) -> Any:
+    """Write a setting so that it equals what a config makes of it, in which a "$" is doubled and a float is rounded."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    return re.sub(r"\$+", "$", value) if isinstance(value, str) else value
 
 
 def _check_names(student: Language, settings: DistillationConfig) -> None:
