@@ -11,13 +11,13 @@ import spacy
 import srsly
 from pydantic import TypeAdapter
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
+from spacy.pipeline import EntityLinker, TrainablePipe
 from spacy.util import registry
 from thinc.api import Config, ConfigValidationError
 
 from ..errors import DistillationError
 from ..files import bytes_on_disk, list_files
-from .pipeline import find_pipeline, full_name, pipes_of
+from .pipeline import find_pipeline, full_name, is_encoder, models_of, nodes_of, pipes_of
 from .third_party import find_weights, has_weights_elsewhere, list_labels
 
 # Of a pipeline's folder, what does not change what it says: `vocab/strings.json` grows with every text it reads.
@@ -33,7 +33,7 @@ class PipeProfile:
     kinds: list[str]  # Its class and those that it is made from, by their full names, the class first
     labels: list[Any]  # As `pipe.labels` lists them; empty where there are none
     label_data: Any  # As a pipe of its kind can be initialized with; None where there is nothing
-    files: dict[str, bytes]  # What a rule-based pipe writes to disk as `FILES_NAME`, be it a folder or a file
+    files: dict[str, bytes]  # What a pipe that is carried over writes to disk as `FILES_NAME`, a folder or a file
     cfg: dict[str, Any] = field(default_factory=dict)  # The settings that it holds, as it saves them in PIPE/cfg
     block: dict[str, Any] = field(default_factory=dict)  # Its block in the config, without its model
 
@@ -51,7 +51,7 @@ class TeacherProfile:
     bytes_on_disk: int | None  # None where it was never on disk
     tokenizer_config: dict[str, Any]
     tokenizer: bytes | None  # As the tokenizer writes itself; None where it cannot
-    pipes: dict[str, PipeProfile]
+    pipes: dict[str, PipeProfile]  # Disabled ones, too
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ def profile_teacher(teacher: Language) -> TeacherProfile:
         bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
-        pipes={name: _profile_pipe(pipe, blocks[name]) for name, pipe in pipes_of(teacher)},
+        pipes={name: _profile_pipe(pipe, blocks[name]) for name, pipe in teacher.components},
     )
 
 
@@ -127,16 +127,44 @@ def resolve_variables(teacher: Language) -> Config:
 
 
 def _profile_pipe(pipe: Any, block: dict[str, Any]) -> PipeProfile:
-    is_rule_based = not isinstance(pipe, TrainablePipe) and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
+    is_kept = why_not_carried_over(pipe) is None and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
     return PipeProfile(
         kinds=[full_name(kind) for kind in type(pipe).__mro__],
         labels=list_labels(pipe),
         # As a file of labels would hold it, which is how spaCy hands labels from one pipeline to another.
         label_data=_as_json(pipe.label_data) if isinstance(pipe, TrainablePipe) else None,
-        files=_files_of(pipe) if is_rule_based else {},
+        files=_files_of(pipe) if is_kept else {},
         cfg=_as_json(cfg) if isinstance(cfg := getattr(pipe, "cfg", None), dict) else {},
         block=_as_json({key: value for key, value in block.items() if key != "model"}),
     )
+
+
+def why_not_carried_over(pipe: Any) -> str | None:
+    """Tell why a student cannot have a teacher's pipe as it is; None where it can.
+
+    It can have rules and functions, and an entity linker whose model is its own: its knowledge base is the point of it,
+    and no student's model could be trained against another.
+
+    Args:
+        pipe: A pipe that no student's pipe mirrors.
+
+    Returns:
+        The reason, as the end of a sentence.
+    """
+    if is_encoder(pipe):
+        return "the student has an encoder of its own"
+    if has_weights_elsewhere(pipe):
+        return "its model is not in the pipeline, and no pipe of spaCy's can learn what it writes"
+    if isinstance(pipe, TrainablePipe) and not isinstance(pipe, EntityLinker):
+        return f"no teaching rule mirrors a {type(pipe).__name__}"
+    for node in nodes_of(model for _, model in models_of([("", pipe)])):
+        if "listener" in f"{type(node).__name__} {node.name}".lower():
+            return "its model reads the teacher's encoder"
+        if node.name == "static_vectors":
+            return "its model reads the teacher's word vectors"
+        if node.shims:
+            return "its model needs more than spaCy"
+    return None
 
 
 def _as_json(value: Any) -> Any:

@@ -11,8 +11,8 @@ from thinc.api import Config
 from ..components.base import Mirror, Size
 from ..components.registry import find_mirror
 from ..errors import DistillationError
-from ..pipes.pipeline import pipes_of
-from ..pipes.profile import resolve_variables
+from ..pipes.pipeline import is_encoder, pipes_of
+from ..pipes.profile import resolve_variables, why_not_carried_over
 from ..pipes.third_party import find_counterpart
 
 # What they have was chosen by a sweep: docs/benchmarks.md.
@@ -42,6 +42,9 @@ SIZES = {
 
 # Settings that are functions, which a pipe holds without the names that they have in a config.
 FUNCTIONS = ("scorer", "suggester")
+
+# The factories of what a student's pipes read.
+ENCODERS = ("tok2vec", "transformer", "curated_transformer")
 
 # Stands for what a pipe does not hold.
 _NOTHING = object()
@@ -156,7 +159,8 @@ def student_config(
     """Write a config for a CNN student of the teacher's pipes.
 
     The student's pipes share one `tok2vec`. Their settings other than the model are the teacher's; labels are not
-    written, they come from the teacher when the student is made. Rule-based pipes are carried over.
+    written, they come from the teacher when the student is made. Rules and functions are carried over, and so is an
+    entity linker whose model is its own: it is frozen.
 
     Args:
         teacher: The pipeline to mirror.
@@ -177,10 +181,12 @@ def student_config(
     for name in pipeline or []:
         if name not in teacher.pipe_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
-    components, initialize, sources = _mirror_pipes(teacher, shape, pipeline or teacher.pipe_names, vectors is not None)
+    names = pipeline or teacher.component_names
+    components, initialize, sources = _mirror_pipes(teacher, shape, names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = resolve_variables(teacher)["nlp"]
-    nlp.update(pipeline=list(components), disabled=[], batch_size=BATCH_SIZE)
+    disabled = [name for name in teacher.disabled if name in components]
+    nlp.update(pipeline=list(components), disabled=disabled, batch_size=BATCH_SIZE)
     config = Config(spacy.blank(teacher.meta["lang"]).config).merge(run)
     config["corpora"] = run["corpora"]
     config["nlp"] = nlp
@@ -188,6 +194,10 @@ def student_config(
     config["paths"]["vectors"] = vectors
     config["distillation"]["student_to_teacher"] = sources
     config["initialize"]["components"] = initialize
+    # Neither taught nor initialized: it keeps the teacher's weights.
+    config["training"]["frozen_components"] = [
+        name for name, pipe in pipes_of(teacher) if name in components and _is_kept_with_weights(pipe)
+    ]
     # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
     config = load_model_from_config(config, auto_fill=True).config
     del config["corpora"]["train"]
@@ -206,10 +216,50 @@ def first_config(teacher: Language) -> Config:
     return config
 
 
+def account_for_pipes(teacher: Language, config: Config) -> dict[str, str]:
+    """Say what becomes of each of the teacher's pipes.
+
+    Args:
+        teacher: The pipeline.
+        config: The student's, written for this teacher or by hand.
+
+    Returns:
+        By the name of each pipe, disabled ones too, in the teacher's order: "mirrored by PIPE", "carried over" or "left
+        out, because ...".
+    """
+    return {name: _account_for(name, pipe, teacher, config) for name, pipe in teacher.components}
+
+
+def _account_for(name: str, pipe: Any, teacher: Language, config: Config) -> str:
+    components = config["components"]
+    sources = config["distillation"]["student_to_teacher"]
+    students = [student for student in components if sources.get(student, student) == name]
+    if is_encoder(pipe):
+        own = [student for student, block in components.items() if block.get("factory") in ENCODERS]
+        return f"mirrored by {own[0]}" if own else "left out, because no pipe of the student reads one"
+    if students:
+        is_same = components[students[0]].get("factory") == teacher.get_pipe_meta(name).factory
+        is_carried = is_same and (not isinstance(pipe, TrainablePipe) or _is_kept_with_weights(pipe))
+        return "carried over" if is_carried else f"mirrored by {students[0]}"
+    if _is_mirrored(pipe):
+        reason = "it is disabled" if name in teacher.disabled else None
+    else:
+        reason = why_not_carried_over(pipe)
+    return f"left out, because {reason or 'the config has no pipe for it'}"
+
+
+def _is_mirrored(pipe: Any) -> bool:
+    return bool(find_counterpart(pipe) or find_mirror(pipe, SIZES["nano"]))
+
+
+def _is_kept_with_weights(pipe: Any) -> bool:
+    return isinstance(pipe, TrainablePipe) and why_not_carried_over(pipe) is None
+
+
 def unmirrored_pipes(teacher: Language, config: Config) -> list[str]:
-    """List the teacher's pipes that predict something and have no counterpart in a student's config."""
-    taught = {*config["components"], *config["distillation"]["student_to_teacher"].values()}
-    return [name for name, pipe in pipes_of(teacher) if name not in taught and not hasattr(pipe, "listeners")]
+    """List the teacher's pipes that are on, that predict something, and that a student does not have."""
+    told = account_for_pipes(teacher, config)
+    return [name for name, pipe in pipes_of(teacher) if told[name].startswith("left out") and not is_encoder(pipe)]
 
 
 def _mirror_pipes(
@@ -225,7 +275,8 @@ def _mirror_pipes(
     components: dict[str, dict[str, Any]] = {}
     initialize: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}
-    for source, pipe in pipes_of(teacher):
+    reads_encoder = False
+    for source, pipe in teacher.components:
         if source not in names:
             continue
         name, mirrored = source, pipe
@@ -239,18 +290,21 @@ def _mirror_pipes(
             if name != source:
                 sources[name] = source
         mirror = find_mirror(mirrored, size)
+        if mirror and source in teacher.disabled:
+            continue
         if mirror:
+            reads_encoder = True
             missing = [key for key in mirror.needed if key not in block]
             if missing:
                 raise DistillationError("TD510", pipe=source, settings=", ".join(missing), factory=block["factory"])
             components[name] = {**_settings_of(mirrored, mirror, block), "model": mirror.model}
             if mirror.initialize:
                 initialize[name] = mirror.initialize
-        elif _can_be_carried_over(pipe):
+        elif why_not_carried_over(pipe) is None:
             components[name] = {key: _held_setting(pipe, key, value) for key, value in block.items()}
     if not components:
         raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
-    if any("model" in block for block in components.values()):
+    if reads_encoder:
         components = {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **components}
     return components, initialize, sources
 
@@ -289,12 +343,6 @@ def _held_setting(pipe: Any, key: str, configured: Any) -> Any:
     if is_plain and "${" in str(held):
         raise DistillationError("TD240", reason=f"the setting {key} of a {type(pipe).__name__} is {held!r}.")
     return held if is_plain else configured
-
-
-def _can_be_carried_over(pipe: Any) -> bool:
-    """Whether a pipe is one of spaCy's own that works by rules alone."""
-    is_spacy = type(pipe).__module__.startswith("spacy.")
-    return is_spacy and not isinstance(pipe, TrainablePipe)
 
 
 def _encoder(size: Size, has_vectors: bool) -> dict[str, Any]:

@@ -180,14 +180,15 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
         examples: A sample of the corpus; where `labels_are_known` is false, all of it, annotated by the teacher.
     """
     _take_settings(student, teacher, plan)
-    carried = [name for name, pipe in pipes_of(student) if _is_carried_over(name, pipe, teacher)]
+    carried = [name for name, pipe in student.components if _is_carried_over(name, pipe, student, teacher)]
     frozen = student.config["training"]["frozen_components"]
     configured = student.config["initialize"]["components"]
     original = copy_config(configured)
     # Where spaCy notes which pipes of a config have a source; the config that it keeps says what these are made of.
     sourced = list(student.meta.pop("_sourced_vectors_hashes", {}))
     student._link_components()
-    with TemporaryDirectory() as folder, student.select_pipes(disable=[*carried, *frozen, *sourced]):
+    idle = {*carried, *frozen, *sourced} - {*student.disabled}
+    with TemporaryDirectory() as folder, student.select_pipes(disable=[*idle]):
         for name, (source, _) in plan.items():
             labels = _labels_of(student.get_pipe(name), teacher.pipes[source])
             if labels is not None and "labels" not in configured.get(name, {}):
@@ -423,12 +424,13 @@ def _learning_pipes(student: Language, settings: DistillationConfig) -> Iterator
             yield name, pipe
 
 
-def _is_carried_over(name: str, pipe: Any, teacher: TeacherProfile) -> bool:
+def _is_carried_over(name: str, pipe: Any, student: Language, teacher: TeacherProfile) -> bool:
+    is_frozen = name in student.config["training"]["frozen_components"]
     return (
-        not isinstance(pipe, TrainablePipe)
-        and hasattr(pipe, "from_disk")
+        hasattr(pipe, "from_disk")
         and name in teacher.pipes
         and teacher.pipes[name].kinds[0] == full_name(type(pipe))
+        and (not isinstance(pipe, TrainablePipe) or (is_frozen and bool(teacher.pipes[name].files)))
     )
 
 
