@@ -160,6 +160,10 @@ MESSAGES: dict[str, str] = {
     "TD240": "The teacher's config has a value with '${{', which begins a variable in a config: {reason}\nThere is no "
     "other way to write it there. Choose another value, or set it on the loaded pipe, in nlp.get_pipe(NAME).cfg, which "
     "spaCy saves outside of the config.",
+    "TD241": "The teacher's pipe {pipe!r} merges or splits tokens before {taught!r}, so {taught!r} would be asked "
+    "about other tokens than the student has. Move {pipe!r} behind the pipes that teach (spaCy: nlp.remove_pipe and "
+    "nlp.add_pipe), leave out the pipes behind it with --pipeline or in the student's config, or have the tokenizer "
+    "make these tokens.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}), on a batch of {docs} Docs that "
     "starts with {text!r}. The run stopped, and the last good checkpoint was kept. Lower the learning rate, set "

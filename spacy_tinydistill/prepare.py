@@ -14,10 +14,11 @@ from thinc.api import Config
 from wasabi import msg
 
 from .components.base import Lesson, Plan
-from .corpus import Reader
+from .corpus import Reader, copy_tokens
 from .dataset import LEARNED, SAMPLE, Dataset, Texts, draw_texts, make_readers, make_text_reader, read_gold
 from .errors import DistillationError
 from .pipes.device import use_device
+from .pipes.order import check_tokens_stay
 from .pipes.pipeline import load_teacher
 from .pipes.profile import TeacherProfile, fingerprint, profile_teacher
 from .schemas import DistillationConfig, read_config, read_distillation_config, resolve_training, shares_of
@@ -50,6 +51,9 @@ Steps = Iterator[tuple[str, Callable[[], object]]]
 
 # How many texts spaCy is shown to find out the shapes of a student's layers.
 INITIALIZE_SAMPLE = 10
+
+# How many texts the teacher is tried on where one of its pipes might change tokens.
+TOKENS_SAMPLE = 20
 
 if TYPE_CHECKING:
     step = cached_property
@@ -155,6 +159,7 @@ class Run:
         yield "Texts", lambda: self.texts
         yield "Enough texts", lambda: self.dataset
         yield "Tokenizers", self._check_tokenizers
+        yield "Teacher's tokens", self._check_tokens
 
     def _take_steps(self) -> Iterator[Check]:
         start = timer()
@@ -336,6 +341,13 @@ class Run:
     def _check_tokenizers(self) -> None:
         for profile in self.profiles:
             check_tokenizers(self.student, profile, [example.predicted for example in self.dataset.sample])
+
+    def _check_tokens(self) -> None:
+        """TD241, a teacher's pipe merges or splits tokens before one that is taught."""
+        for nlp, plan in zip(self.teachers, self.plans, strict=False):
+            sample = self.dataset.sample[:TOKENS_SAMPLE]
+            docs = (copy_tokens(nlp, example.predicted) for example in sample)
+            check_tokens_stay(nlp, [source for source, _ in plan.values()], docs)
 
     # From here on the student starts
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from .errors import DistillationError
 from .pipes.encoder import Floats, token_layers
+from .pipes.order import check_tokens_stay, pipes_before
 from .pipes.precision import fastest_precision
 
 # The factories whose pipes turn a Doc into token vectors that other pipes read.
@@ -32,6 +33,8 @@ ENCODERS = ("transformer", "curated_transformer", "tok2vec")
 
 # Words in one go: few, so that one of many pieces makes no others as long.
 BATCH_SIZE = 128
+# Texts on which it is tried whether a pipe before the encoder changes tokens.
+TRIED = 20
 # Texts in one go.
 CONTEXT_BATCH_SIZE = 64
 
@@ -73,10 +76,13 @@ def distill_vectors(
 
     Raises:
         DistillationError: TD520 (the teacher has no encoder), TD521 (no words), TD522 (width out of range),
-            TD523 (the encoder gave no token vectors).
+            TD523 (the encoder gave no token vectors), TD241 (a pipe before it changes tokens).
     """
     encoder = encoder_name(teacher)
     texts = iter(texts)
+    tried = list(islice(texts, TRIED))
+    check_tokens_stay(teacher, [encoder], map(teacher.tokenizer, tried))
+    texts = chain(tried, texts)
     first = list(_first_words(teacher, texts, contexts))
     spellings = frequent_words(teacher, encoder, chain(first, texts), limit, min_count)
     words = list(spellings)
@@ -162,7 +168,7 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
     order = sorted(range(len(words)), key=lambda i: len(words[i]))
     docs = (Doc(teacher.vocab, words=[words[i]]) for i in order)
     pipe: Any = teacher.get_pipe(encoder)
-    encoded = pipe.pipe(docs, batch_size=BATCH_SIZE)
+    encoded = pipe.pipe(_run_before(teacher, encoder, docs), batch_size=BATCH_SIZE)
     rows = [token_layers(doc, pipe)[-1][0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
     return _to_length_1(np.stack(rows)[np.argsort(order)])
 
@@ -180,7 +186,8 @@ def embed_contexts(
     counts = np.zeros(len(words), dtype="int64")
     sums: Any = None
     pipe: Any = teacher.get_pipe(encoder)
-    encoded = pipe.pipe(map(teacher.tokenizer, sorted(texts, key=len)), batch_size=CONTEXT_BATCH_SIZE)
+    docs = map(teacher.tokenizer, sorted(texts, key=len))
+    encoded = pipe.pipe(_run_before(teacher, encoder, docs), batch_size=CONTEXT_BATCH_SIZE)
     for doc in tqdm(encoded, desc="Texts", total=len(texts), disable=None):
         hidden = _to_length_1(token_layers(doc, pipe)[-1])
         owners = np.asarray([rows.get(token.norm_, -1) for token in doc])
@@ -216,6 +223,13 @@ def _first_words(teacher: Language, texts: Iterator[str], n_words: int) -> Itera
         if length := len(teacher.tokenizer(text)):
             n_words -= length
             yield text
+
+
+def _run_before(teacher: Language, encoder: str, docs: Iterator[Doc]) -> Iterator[Doc]:
+    """Run the pipes whose annotations the encoder may read."""
+    for _, pipe in pipes_before(teacher, encoder):
+        docs = pipe.pipe(docs) if hasattr(pipe, "pipe") else map(pipe, docs)
+    return docs
 
 
 def _to_length_1(vectors: Floats) -> Floats:

@@ -179,8 +179,8 @@ def student_config(
     if shape is None:
         raise DistillationError("TD503", size=size, known=", ".join(SIZES))
     for name in pipeline or []:
-        if name not in teacher.pipe_names:
-            raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.pipe_names))
+        if name not in teacher.component_names:
+            raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.component_names))
     names = pipeline or teacher.component_names
     components, initialize, sources = _mirror_pipes(teacher, shape, names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)

@@ -16,6 +16,7 @@ from ..components.annotations import decide
 from ..components.base import Plan, Reads
 from ..errors import DistillationError
 from ..pipes.device import fast_matrices
+from ..pipes.order import only_annotates, reads_annotations
 from ..pipes.pipeline import is_encoder, pipes_of
 from ..pipes.precision import fastest_precision
 from ..pipes.third_party import answers_kept, has_answered
@@ -171,7 +172,11 @@ def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
 
 
 def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
-    """List the pipes to visit, each with whether it must write its annotations."""
+    """List the pipes to visit, each with whether it must write.
+
+    All of them write, in the teacher's order, up to the last one that is taught, but those that only annotate, where it
+    is known that nobody after them reads annotations.
+    """
     position = {name: i for i, (name, _) in enumerate(teacher.pipeline)}
     last_taught = max(position[name] for name, _ in plan.values())
     last_read = -1
@@ -181,11 +186,15 @@ def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
         elif rule.reads is Reads.EARLIER_ANNOTATIONS:
             last_read = max(last_read, position[name] - 1)
     taught = {name for name, _ in plan.values()}
+    for name, pipe in pipes_of(teacher)[: last_taught + 1]:
+        is_asked = name in taught or not only_annotates(pipe)
+        # What does more than annotate may do so by what it reads; an encoder reads what its model does.
+        does_more = not only_annotates(pipe) and not is_encoder(pipe)
+        if is_asked and (does_more or reads_annotations(pipe)):
+            last_read = max(last_read, position[name] - 1)
     needed = []
     for name, pipe in pipes_of(teacher)[: last_taught + 1]:
-        # Vectors come from pipes that others listen to; a pipe that we know nothing of might do anything.
-        only_annotates = type(pipe).__module__.startswith("spacy.") and not is_encoder(pipe)
-        must_write = position[name] <= last_read or not only_annotates
+        must_write = position[name] <= last_read or not only_annotates(pipe)
         if must_write or name in taught:
             needed.append((name, pipe, must_write))
     return needed

@@ -60,11 +60,12 @@ def teach_to_link(tok2vec: dict[str, Any]) -> Language:
     nlp = spacy.blank(LANGUAGE)
     nlp.add_pipe("tok2vec", config={"model": ENCODER})
     nlp.add_pipe("sentencizer")
-    nlp.add_pipe("entity_ruler").add_patterns([{"label": "WHO", "pattern": "Ann"}])  # type: ignore[attr-defined]
+    ruler: Any = nlp.add_pipe("entity_ruler")
     nlp.add_pipe("tagger", config={"model": MODELS["tagger"]})
     linker: Any = nlp.add_pipe("entity_linker", config={"model": {**LINKER, "tok2vec": tok2vec}})
-    nlp.initialize(lambda: [link(nlp)])
-    linker.set_kb(make_kb)
+    with nlp.select_pipes(disable="entity_linker"):
+        nlp.initialize(lambda: [link(nlp)])
+    ruler.add_patterns([{"label": "WHO", "pattern": [{"TEXT": "Ann"}]}])
     linker.initialize(lambda: [link(nlp)], nlp=nlp, kb_loader=make_kb)
     return nlp
 
@@ -73,12 +74,13 @@ def teach_to_link(tok2vec: dict[str, Any]) -> Language:
 def test_functions_are_carried_over(where: str, tmp_path: Path) -> None:
     teacher = spacy.blank(LANGUAGE)
     teacher.add_pipe("tagger", config={"model": MODELS["tagger"]})
-    teacher.add_pipe("entity_ruler").add_patterns([{"label": "who", "pattern": "Ann sings"}])  # type: ignore[attr-defined]
+    ruler: Any = teacher.add_pipe("entity_ruler")
     teacher.add_pipe("config_test_shout")
     teacher.add_pipe("config_test_count", config={"step": 3})
     for name in ("merge_entities", "token_splitter"):
         teacher.add_pipe(name, config=FUNCTIONS[name])
     teacher.initialize(lambda: [annotate(teacher)])
+    ruler.add_patterns([{"label": "who", "pattern": [{"TEXT": "Ann"}, {"TEXT": "sings"}]}])
     splitter: Any = teacher.get_pipe("token_splitter")
     splitter.split_length = 3
     if where == "disk":
@@ -158,8 +160,9 @@ def test_pipes_that_the_user_left_out_and_disabled_ones() -> None:
 def test_a_disabled_rule_is_in_the_student_and_disabled(tmp_path: Path) -> None:
     teacher = spacy.blank(LANGUAGE)
     teacher.add_pipe("tagger", config={"model": MODELS["tagger"]})
-    teacher.add_pipe("entity_ruler").add_patterns([{"label": "WHO", "pattern": "Ann"}])  # type: ignore[attr-defined]
+    ruler: Any = teacher.add_pipe("entity_ruler")
     teacher.initialize(lambda: [annotate(teacher)])
+    ruler.add_patterns([{"label": "WHO", "pattern": [{"TEXT": "Ann"}]}])
     teacher.disable_pipe("entity_ruler")
     student, _ = start(teacher)
     save_student(student, tmp_path / "student", student.vocab.strings)

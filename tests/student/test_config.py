@@ -77,7 +77,8 @@ def test_settings_beside_the_model_are_the_teachers(teacher: Language) -> None:
 def test_pipes_that_nobody_can_mirror_are_named() -> None:
     nlp = spacy.blank(LANGUAGE)
     nlp.add_pipe("sentencizer")
-    nlp.add_pipe("entity_linker")
+    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8}
+    nlp.add_pipe("entity_linker", config={"model": {"tok2vec": listener}})
     config = student_config(nlp)
     assert config["nlp"]["pipeline"] == ["sentencizer"]
     assert unmirrored_pipes(nlp, config) == ["entity_linker"]
