@@ -106,7 +106,7 @@ def manifests() -> dict[str, bytes]:
     spoiled = {
         "good": good,
         "begun": good | {"shards": [], "complete": False},
-        "newer": good | {"format_version": 2},
+        "newer": good | {"format_version": 3},
         "outside": good | {"shards": [shard | {"file": "../outside.arrow"}]},
         "absolute": good | {"shards": [shard | {"file": "/etc/passwd"}]},
         "second-first": good | {"shards": [shard | {"file": shard_name(1)}]},

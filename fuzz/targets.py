@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +57,7 @@ def header(data: bytes) -> None:
     folder.mkdir(exist_ok=True)
     (folder / HEADER).write_bytes(data)
     made = Manifest(teacher={}, fingerprint="", pipes={}, header=hashlib.sha256(data).hexdigest(), complete=True)
-    (folder / MANIFEST).write_text(json.dumps(asdict(made)))
+    (folder / MANIFEST).write_bytes(made.to_bytes())
     store = Store(folder)
     with TemporaryDirectory(dir=ROOT) as rules:
         before = {path for path in ROOT.rglob("*") if not path.is_relative_to(rules)}

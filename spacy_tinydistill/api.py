@@ -16,16 +16,18 @@ from wasabi import msg
 
 from . import loop
 from .checkpoint import read_checkpoint
+from .dataset import choose_raw_texts
 from .errors import DistillationError
 from .files import told_if_not_written
 from .output import CONFIG_NAME, DIR_TARGETS, check_store_folder, clear_output, list_folders, take_output
 from .prepare import RecordedRun, Recording, Run, Teacher
+from .student.account import print_fates
 from .summary import report, score_teacher, write_origin
 from .targets.folder import Folder
 from .targets.store import Manifest, Store, StoreWriter
 from .teacher.ensemble import join_stores
 from .teacher.ray import RayCluster, Worker, connect, record_on_cluster
-from .teacher.recorder import record_store
+from .teacher.recorder import record_raw_text, record_store
 
 
 def distill(
@@ -39,6 +41,8 @@ def distill(
     gpu_id: int = -1,
     resume: bool = False,
     force: bool = False,
+    leave_out: Sequence[str] = (),
+    strict: bool = False,
 ) -> Language:
     """Distil a student from a teacher.
 
@@ -57,6 +61,8 @@ def distill(
         gpu_id: The GPU to run on; -1 for the CPU.
         resume: Go on with an interrupted run from what is in `output`.
         force: Replace an earlier run in `output`.
+        leave_out: The teacher's pipes that the student shall not have, beside those that the config names.
+        strict: Whether a pipe that is left out without having been named is an error, not a warning.
 
     Returns:
         The best student, loaded from `model-best`.
@@ -67,15 +73,16 @@ def distill(
     output_path = Path(output)
     with take_output(output_path, resume=resume, force=force):
         run = (
-            Run(teacher, texts, config, overrides, gpu_id)
+            Run(teacher, texts, config, overrides, gpu_id, leave_out=leave_out, strict=strict)
             if targets is None
-            else RecordedRun(targets, teacher, texts, config, overrides, gpu_id)
+            else RecordedRun(targets, teacher, texts, config, overrides, gpu_id, leave_out=leave_out, strict=strict)
         ).prepare()
         # A run that was interrupted while the teacher was asked has no checkpoint yet.
         goes_on = resume and (output_path / loop.FILE_NAME).exists()
         if goes_on and run.lessons:
             read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
         msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
+        print_fates(run.fates)
 
         store = run.store or _ask_teachers(run, output_path, clear=force and not resume)
         run.start(store)
@@ -172,6 +179,13 @@ def _record(run: Run, path: str | Path, number: int = 0, *, on_cluster: Callable
     ask = on_cluster or partial(record_store, run.teachers[number])
     total = run.dataset.count_records()
     with StoreWriter(path, run.headers[number]) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
+        texts = choose_raw_texts(run.dataset.list_records()) if writer.manifest.raw_text is None else []
+        if texts:
+            try:
+                record_raw_text(run.teachers[number], texts, writer)
+            except DistillationError as error:
+                # It will fail once more on its way over all texts, or it was chance.
+                msg.warn(str(error))
         ask(run.dataset.list_records(), run.plan, writer, on_doc=bar.update)
     return writer.manifest
 

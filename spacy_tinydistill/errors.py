@@ -210,6 +210,9 @@ MESSAGES: dict[str, str] = {
     "TD510": "A student's pipe cannot be made from the teacher's pipe {pipe!r}: the config of its factory {factory!r} "
     "does not say what its {settings} is. Register the function, for example as @misc, and let the factory take it as "
     "a setting of that name; or leave the pipe out with --pipeline.",
+    "TD511": "The student would not have all of its teacher's pipes. {pipes}. With --strict each pipe must be "
+    "mirrored, carried over or left out by name. Name them with --leave-out or in [distillation] leave_out, or add "
+    "pipes to the config that learn from them.",
     # Static vectors
     "TD520": "The teacher has no encoder to make vectors from. Its pipes are {pipes}. Expected a pipe of one of these "
     "factories: {factories}.",

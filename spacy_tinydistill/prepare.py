@@ -22,6 +22,7 @@ from .pipes.order import check_tokens_stay
 from .pipes.pipeline import load_teacher
 from .pipes.profile import TeacherProfile, fingerprint, profile_teacher
 from .schemas import DistillationConfig, read_config, read_distillation_config, resolve_training, shares_of
+from .student.account import Fate, account_for_pipes, left_out_unnamed
 from .student.config import first_config
 from .student.pipeline import (
     check_categories,
@@ -94,8 +95,13 @@ class Run:
         config: str | Path | Config | None,
         overrides: dict[str, Any] | None,
         gpu_id: int,
+        *,
+        leave_out: Sequence[str] = (),
+        strict: bool = False,
     ) -> None:
         """Take no step yet. The arguments are those of `api.distill`."""
+        self.leave_out = leave_out
+        self.strict = strict
         self.named_teacher = teacher
         self.given_texts = texts
         self.given_config = config
@@ -151,6 +157,7 @@ class Run:
         yield "Student", lambda: self.student
         yield "Pipes", lambda: self.plans
         yield "Teaching rules", lambda: self.headers
+        yield "All of the teacher's pipes", self._check_left_out
         yield "Teachers together", lambda: self.header
         yield "[training]", lambda: self.training
         yield "[corpora]", lambda: self.readers
@@ -195,9 +202,13 @@ class Run:
         if isinstance(self.given_texts, str | Path):
             overrides = {**overrides, "paths.distill": str(self.given_texts)}
         # One that is given is read before the teacher is loaded, which may take a while.
-        return read_config(
-            first_config(self.teachers[0]) if self.given_config is None else self.given_config, overrides
-        )
+        if self.given_config is None:
+            return read_config(first_config(self.teachers[0], self.leave_out), overrides)
+        config = read_config(self.given_config, overrides)
+        if self.leave_out:
+            named = config["distillation"].get("leave_out") or []
+            config["distillation"]["leave_out"] = [*dict.fromkeys([*named, *self.leave_out])]
+        return config
 
     @step
     def settings(self) -> DistillationConfig:
@@ -275,6 +286,20 @@ class Run:
             Header(fingerprint(one), profile, describe_lessons(self.student, nlp, plan))
             for one, nlp, profile, plan in zip(self.named, self.teachers, self.profiles, self.plans, strict=True)
         ]
+
+    @step
+    def fates(self) -> list[Fate]:
+        """What becomes of each of the first teacher's pipes."""
+        return account_for_pipes(self.profile, self.config)
+
+    def _check_left_out(self) -> None:
+        """TD504, no such pipe is there to be left out; TD511, one is that nobody named."""
+        for name in self.leave_out:
+            if name not in self.profile.pipes:
+                raise DistillationError("TD504", pipe=name, pipes=", ".join(self.profile.pipes))
+        left_out = left_out_unnamed(self.fates)
+        if self.strict and left_out:
+            raise DistillationError("TD511", pipes="; ".join(f"{pipe}: {why}" for pipe, why in left_out.items()))
 
     @step
     def header(self) -> Header:
@@ -408,9 +433,9 @@ class Recording(Run):
 class RecordedRun(Run):
     """A run whose teachers were recorded, and are not loaded."""
 
-    def __init__(self, targets: str | Path | Sequence[str | Path], *args: Any) -> None:
+    def __init__(self, targets: str | Path | Sequence[str | Path], *args: Any, **kwargs: Any) -> None:
         """Take no step yet. The arguments are those of `api.distill`, the targets first."""
-        super().__init__(*args)
+        super().__init__(*args, **kwargs)
         self.targets = [targets] if isinstance(targets, str | Path) else targets
 
     @step

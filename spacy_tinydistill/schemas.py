@@ -96,6 +96,12 @@ class DistillationConfig(BaseModel):
         title="The teacher's pipe that a student pipe learns from, if their names differ",
         description="A pipe that is not listed learns from the teacher's pipe of the same name.",
     )
+    leave_out: list[str] | None = Field(
+        None,
+        title="The teacher's pipes that the student shall not have",
+        description="A pipe that is not in the student and not named here is warned of, and counts as 0 in the "
+        "retention. Null if the config was written by hand: its pipes are then those that were wanted.",
+    )
     teaching: dict[str, TeachingRule] = Field(
         default_factory=dict,
         title="Teaching rules of student pipes",

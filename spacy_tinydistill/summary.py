@@ -18,6 +18,7 @@ from .report.raw_text import compare_raw_text, print_raw_text, share_of_pipes
 from .report.report import HTML_NAME, Report
 from .report.scores import Side
 from .report.size import count_parameters
+from .student.account import left_out_unnamed, warn_of_left_out
 from .student.meta import add_origin, plain_scores
 from .student.pipeline import encodes_only
 from .targets.records import Role
@@ -43,7 +44,8 @@ def write_origin(run: Run, store: Store, teacher_scores: dict[str, Any]) -> None
         "documents": run.dataset.count_learned(store),
     }
     profiles = [header.profile for header in run.headers]
-    add_origin(run.student, profiles, run.shares, plain_scores(teacher_scores), texts)
+    left_out = left_out_unnamed(run.fates)
+    add_origin(run.student, profiles, run.shares, plain_scores(teacher_scores), texts, left_out)
 
 
 def report(
@@ -67,6 +69,7 @@ def report(
     found = _write_report(run, store, student, output_path)
     _print_retention(run, score, teacher_scores, found)
     print_raw_text(found["raw_text"])
+    warn_of_left_out(run.fates)
     msg.good("Wrote the report", output_path / HTML_NAME)
 
 
@@ -119,8 +122,12 @@ def _write_report(run: Run, store: Store, student: Language, output_path: Path) 
 def _compare_raw_text(run: Run, store: Store, student: Language) -> dict[str, Any] | None:
     """Compare the student from raw text with its first teacher; None, with a word why, where that cannot be done."""
     try:
-        statement = _ask_whole_teacher(run, store)
-        return None if statement is None else compare_raw_text(statement, student, "teacher")
+        # Who gives targets does not want the teacher to be run.
+        recorded = store.read_raw_text() if run.teacher is None else None
+        statement = recorded or _ask_whole_teacher(run, store)
+        if statement is None:
+            return None
+        return compare_raw_text(statement, student, "recording" if recorded else "teacher")
     except DistillationError as error:
         # Hours of learning do not end without a report because of one text.
         msg.fail(str(error))

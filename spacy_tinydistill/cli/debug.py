@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from spacy.cli._util import Arg, Opt, debug_cli
+from spacy.cli._util import Arg, Opt, debug_cli, string_to_list
 from wasabi import msg
 
 from ._util import numbered_errors, read_names, read_overrides
@@ -34,6 +34,8 @@ def debug_distillation_cli(
     config_path: Path = Arg(..., help="The student's config"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
+    leave_out: str = Opt("", "--leave-out", help="Teacher's pipes that the student shall not have, by commas"),
+    strict: bool = Opt(False, "--strict", help="Fail if a pipe is left out that is not named"),
 ) -> None:
     """Check a run of `spacy distill` and estimate its time, disk and memory before it starts.
 
@@ -49,7 +51,8 @@ def debug_distillation_cli(
 
         if code_path:
             import_user_code(code_path)
-        run = Run(read_names(teacher), None, config_path, read_overrides(ctx.args), gpu_id)
+        wanted = {"leave_out": string_to_list(leave_out), "strict": strict}
+        run = Run(read_names(teacher), None, config_path, read_overrides(ctx.args), gpu_id, **wanted)
         checks = run.check()
         msg.divider("Compatibility")
         if any(item.error for item in checks):
@@ -75,11 +78,14 @@ def _print_checks(checks: "list[Check]") -> None:
 
 
 def _print_run(run: "Run") -> None:
+    from ..student.account import print_fates
+
     for header in run.headers:
         msg.good(f"Teacher: {header.profile.name}, with {', '.join(header.profile.pipes) or 'no pipes'}")
     msg.good(f"Student: {run.student.lang}, with {', '.join(run.student.pipe_names)}")
     for name, (source, rule) in run.plan.items():
         msg.text(f"  {name} learns from {source} ({type(rule).__name__})")
+    print_fates(run.fates)
     msg.good("The tokenizers agree")
     if run.labels_known:
         msg.good("The student has all of the teacher's labels")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import typer
-from spacy.cli._util import Arg, Opt, app
+from spacy.cli._util import Arg, Opt, app, string_to_list
 
 from ._util import numbered_errors, read_names, read_overrides, read_standard_input
 
@@ -23,6 +23,8 @@ def distill_cli(
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
     resume: bool = Opt(False, "--resume", "-r", help="Continue an interrupted run"),
     force: bool = Opt(False, "--force", "-f", help="Replace an earlier run in the output folder"),
+    leave_out: str = Opt("", "--leave-out", help="Teacher's pipes that the student shall not have, by commas"),
+    strict: bool = Opt(False, "--strict", help="Fail if a pipe is left out that --leave-out does not name"),
 ) -> None:
     """Distil a student pipeline from a teacher pipeline.
 
@@ -54,4 +56,6 @@ def distill_cli(
             gpu_id=gpu_id,
             resume=resume,
             force=force,
+            leave_out=string_to_list(leave_out),
+            strict=strict,
         )

@@ -14,6 +14,8 @@ def init_distill_config_cli(
     output_file: Path = Arg(..., help="File to write the student's config to"),
     size: str = Opt("tiny", "--size", "-s", help="Size of the student: mini, tiny or nano"),
     pipeline: str = Opt("", "--pipeline", "-p", help="Teacher's pipes to learn, separated by commas. By default all"),
+    leave_out: str = Opt("", "--leave-out", help="Teacher's pipes that the student shall not have, by commas"),
+    strict: bool = Opt(False, "--strict", help="Fail if a pipe is left out that is not named"),
     vectors: str | None = Opt(None, "--vectors", "-v", help="Static word vectors for the student"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
     force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
@@ -21,24 +23,31 @@ def init_distill_config_cli(
     """Write a complete config for a student that has the teacher's pipes."""
     from ..errors import DistillationError
     from ..pipes.pipeline import load_teacher
-    from ..student.config import student_config, unmirrored_pipes
+    from ..pipes.profile import profile_teacher
+    from ..student.account import account_for_pipes, left_out_unnamed, print_fates
+    from ..student.config import student_config
 
     import_code(code_path)
     with numbered_errors():
         if output_file.exists() and not force:
             raise DistillationError("TD502", path=output_file)
         nlp = load_teacher(teacher)
-        config = student_config(nlp, size=size, pipeline=string_to_list(pipeline) or None, vectors=vectors)
+        config = student_config(
+            nlp,
+            size=size,
+            pipeline=string_to_list(pipeline) or None,
+            leave_out=string_to_list(leave_out),
+            vectors=vectors,
+        )
+        fates = account_for_pipes(profile_teacher(nlp), config)
+        unnamed = left_out_unnamed(fates)
+        if strict and unnamed:
+            raise DistillationError("TD511", pipes="; ".join(f"{pipe}: {why}" for pipe, why in unnamed.items()))
         try:
             output_file.parent.mkdir(parents=True, exist_ok=True)
             config.to_disk(output_file)
         except OSError as error:
             raise DistillationError("TD508", path=output_file, reason=error) from None
-    left_out = unmirrored_pipes(nlp, config)
-    if left_out:
-        msg.warn(
-            f"Left out: {', '.join(left_out)}",
-            "To learn one of them, add a pipe to the config and name its teacher in [distillation.student_to_teacher].",
-        )
+    print_fates(fates)
     msg.good(f"Wrote the config of a {size} student: {', '.join(config['nlp']['pipeline'])}", output_file)
     msg.text(f"python -m spacy distill {teacher} {output_file} --output OUTPUT --paths.distill TEXTS")

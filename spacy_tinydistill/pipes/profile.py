@@ -17,8 +17,17 @@ from thinc.api import Config, ConfigValidationError
 
 from ..errors import DistillationError
 from ..files import bytes_on_disk, list_files
-from .pipeline import find_pipeline, full_name, is_encoder, models_of, nodes_of, pipes_of
-from .third_party import find_weights, has_weights_elsewhere, list_labels
+from .pipeline import (
+    annotates_as_spacy,
+    find_pipeline,
+    full_name,
+    is_encoder,
+    models_of,
+    nodes_of,
+    pipes_of,
+    spacy_kind,
+)
+from .third_party import find_counterpart, find_weights, has_weights_elsewhere, list_labels
 
 # Of a pipeline's folder, what does not change what it says: `vocab/strings.json` grows with every text it reads.
 NOT_IN_FINGERPRINT = ("meta.json", "README.md", "LICENSE", "LICENSES_SOURCES", "vocab/strings.json")
@@ -36,6 +45,8 @@ class PipeProfile:
     files: dict[str, bytes]  # What a pipe that is carried over writes to disk as `FILES_NAME`, a folder or a file
     cfg: dict[str, Any] = field(default_factory=dict)  # The settings that it holds, as it saves them in PIPE/cfg
     block: dict[str, Any] = field(default_factory=dict)  # Its block in the config, without its model
+    is_encoder: bool = False  # Whether it hands its vectors to other pipes
+    not_carried_over: str | None = None  # Why a student cannot have it as it is, or None where it can
 
     @property
     def spacy_kind(self) -> str | None:
@@ -94,7 +105,7 @@ def profile_teacher(teacher: Language) -> TeacherProfile:
         bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
-        pipes={name: _profile_pipe(pipe, blocks[name]) for name, pipe in teacher.components},
+        pipes={name: _profile_pipe(name, pipe, teacher, blocks[name]) for name, pipe in teacher.components},
     )
 
 
@@ -126,16 +137,18 @@ def resolve_variables(teacher: Language) -> Config:
         raise DistillationError("TD240", reason=str(error).strip().splitlines()[-1]) from None
 
 
-def _profile_pipe(pipe: Any, block: dict[str, Any]) -> PipeProfile:
-    is_kept = why_not_carried_over(pipe) is None and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk")
+def _profile_pipe(name: str, pipe: Any, teacher: Language, block: dict[str, Any]) -> PipeProfile:
+    reason = why_not_carried_over(pipe)
     return PipeProfile(
         kinds=[full_name(kind) for kind in type(pipe).__mro__],
         labels=list_labels(pipe),
         # As a file of labels would hold it, which is how spaCy hands labels from one pipeline to another.
         label_data=_as_json(pipe.label_data) if isinstance(pipe, TrainablePipe) else None,
-        files=_files_of(pipe) if is_kept else {},
+        files=_files_of(pipe) if reason is None and hasattr(pipe, "to_disk") and hasattr(pipe, "from_disk") else {},
         cfg=_as_json(cfg) if isinstance(cfg := getattr(pipe, "cfg", None), dict) else {},
         block=_as_json({key: value for key, value in block.items() if key != "model"}),
+        is_encoder=is_encoder(pipe),
+        not_carried_over="it is disabled" if reason and name in teacher.disabled else reason,
     )
 
 
@@ -146,17 +159,20 @@ def why_not_carried_over(pipe: Any) -> str | None:
     and no student's model could be trained against another.
 
     Args:
-        pipe: A pipe that no student's pipe mirrors.
+        pipe: A teacher's pipe.
 
     Returns:
-        The reason, as the end of a sentence.
+        The reason, as the end of a sentence that says that the pipe is left out.
     """
     if is_encoder(pipe):
         return "the student has an encoder of its own"
     if has_weights_elsewhere(pipe):
-        return "its model is not in the pipeline, and no pipe of spaCy's can learn what it writes"
+        can_be_learned = find_counterpart(pipe) is not None
+        needs = "no pipe of the config learns from it" if can_be_learned else "no pipe of spaCy's learns what it writes"
+        return f"its model is not in the pipeline, and {needs}"
     if isinstance(pipe, TrainablePipe) and not isinstance(pipe, EntityLinker):
-        return f"no teaching rule mirrors a {type(pipe).__name__}"
+        is_own = spacy_kind(pipe) is TrainablePipe or not annotates_as_spacy(pipe)
+        return f"no teaching rule mirrors a {type(pipe).__name__}" if is_own else "no pipe of the config learns from it"
     for node in nodes_of(model for _, model in models_of([("", pipe)])):
         if "listener" in f"{type(node).__name__} {node.name}".lower():
             return "its model reads the teacher's encoder"

@@ -65,7 +65,7 @@ def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
             + (" Counted is the share of gold tokens that a score counts." if "Counted" in header else "")
         )
     md.add(md.title(3, "Limits"))
-    md.add(md.list(list(_limits(report))))
+    md.add(md.list(list(_limits(meta, report))))
     return md.text
 
 
@@ -114,7 +114,7 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
     return [(f"**{key}**", value) for key, value in facts.items()]
 
 
-def _limits(report: Mapping[str, Any]) -> list[str]:
+def _limits(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     limits = [
         "The student learned what its teacher says, mistakes and biases included.",
         "The numbers hold for text like that which it was compared on; on other text expect less.",
@@ -122,6 +122,8 @@ def _limits(report: Mapping[str, Any]) -> list[str]:
     if not report["data"]["gold"]:
         limits.append("There were no gold annotations: agreement says nothing of whether the teacher is right.")
     limits += alignment_warnings(dict(report))
+    left_out = (meta.get("distillation") or {}).get("left_out", {})
+    limits += [f"Left out: {cell(pipe)}, {cell(reason)}." for pipe, reason in left_out.items()]
     found = report["raw_text"]
     if found is None:
         limits.append(NOT_COMPARED)

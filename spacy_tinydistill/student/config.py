@@ -1,5 +1,6 @@
 """Write a complete student config that mirrors a teacher's pipes, in one of a few sizes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import spacy
@@ -42,9 +43,6 @@ SIZES = {
 
 # Settings that are functions, which a pipe holds without the names that they have in a config.
 FUNCTIONS = ("scorer", "suggester")
-
-# The factories of what a student's pipes read.
-ENCODERS = ("tok2vec", "transformer", "curated_transformer")
 
 # Stands for what a pipe does not hold.
 _NOTHING = object()
@@ -112,6 +110,7 @@ max_steps = 4000
 teachers = []
 teacher_weights = []
 student_to_teacher = {}
+leave_out = []
 
 [distillation.batcher]
 @batchers = "spacy.batch_by_words.v1"
@@ -154,7 +153,12 @@ vectors = ${paths.vectors}
 
 
 def student_config(
-    teacher: Language, *, size: str | Size = "tiny", pipeline: list[str] | None = None, vectors: str | None = None
+    teacher: Language,
+    *,
+    size: str | Size = "tiny",
+    pipeline: list[str] | None = None,
+    leave_out: Sequence[str] = (),
+    vectors: str | None = None,
 ) -> Config:
     """Write a config for a CNN student of the teacher's pipes.
 
@@ -166,6 +170,7 @@ def student_config(
         teacher: The pipeline to mirror.
         size: A key of `SIZES`, or one of your own.
         pipeline: The teacher's pipes to mirror, by name; by default all that can be.
+        leave_out: Those of the teacher's pipes that the student shall not have.
         vectors: A folder or package with static vectors for the student to read, such as `vectors.distill_vectors`
             makes; by default it has none.
 
@@ -178,10 +183,11 @@ def student_config(
     shape = SIZES.get(size) if isinstance(size, str) else size
     if shape is None:
         raise DistillationError("TD503", size=size, known=", ".join(SIZES))
-    for name in pipeline or []:
+    for name in [*(pipeline or []), *leave_out]:
         if name not in teacher.component_names:
             raise DistillationError("TD504", pipe=name, pipes=", ".join(teacher.component_names))
-    names = pipeline or teacher.component_names
+    unwanted = [name for name in teacher.component_names if name in leave_out or (pipeline and name not in pipeline)]
+    names = [name for name in teacher.component_names if name not in unwanted]
     components, initialize, sources = _mirror_pipes(teacher, shape, names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = resolve_variables(teacher)["nlp"]
@@ -193,6 +199,7 @@ def student_config(
     config["components"] = components
     config["paths"]["vectors"] = vectors
     config["distillation"]["student_to_teacher"] = sources
+    config["distillation"]["leave_out"] = [name for name in unwanted if not is_encoder(teacher.get_pipe(name))]
     config["initialize"]["components"] = initialize
     # Neither taught nor initialized: it keeps the teacher's weights.
     config["training"]["frozen_components"] = [
@@ -204,62 +211,21 @@ def student_config(
     return config
 
 
-def first_config(teacher: Language) -> Config:
+def first_config(teacher: Language, leave_out: Sequence[str] = ()) -> Config:
     """Write the config of a student to look at within minutes: a tiny one, of which fewer updates are made.
 
     Args:
         teacher: As for `student_config`.
+        leave_out: Likewise.
     """
-    config = student_config(teacher)
+    config = student_config(teacher, leave_out=leave_out)
     config["distillation"]["max_steps"] = FIRST_UPDATES
     config["training"]["eval_frequency"] = FIRST_EVALUATIONS
     return config
 
 
-def account_for_pipes(teacher: Language, config: Config) -> dict[str, str]:
-    """Say what becomes of each of the teacher's pipes.
-
-    Args:
-        teacher: The pipeline.
-        config: The student's, written for this teacher or by hand.
-
-    Returns:
-        By the name of each pipe, disabled ones too, in the teacher's order: "mirrored by PIPE", "carried over" or "left
-        out, because ...".
-    """
-    return {name: _account_for(name, pipe, teacher, config) for name, pipe in teacher.components}
-
-
-def _account_for(name: str, pipe: Any, teacher: Language, config: Config) -> str:
-    components = config["components"]
-    sources = config["distillation"]["student_to_teacher"]
-    students = [student for student in components if sources.get(student, student) == name]
-    if is_encoder(pipe):
-        own = [student for student, block in components.items() if block.get("factory") in ENCODERS]
-        return f"mirrored by {own[0]}" if own else "left out, because no pipe of the student reads one"
-    if students:
-        is_same = components[students[0]].get("factory") == teacher.get_pipe_meta(name).factory
-        is_carried = is_same and (not isinstance(pipe, TrainablePipe) or _is_kept_with_weights(pipe))
-        return "carried over" if is_carried else f"mirrored by {students[0]}"
-    if _is_mirrored(pipe):
-        reason = "it is disabled" if name in teacher.disabled else None
-    else:
-        reason = why_not_carried_over(pipe)
-    return f"left out, because {reason or 'the config has no pipe for it'}"
-
-
-def _is_mirrored(pipe: Any) -> bool:
-    return bool(find_counterpart(pipe) or find_mirror(pipe, SIZES["nano"]))
-
-
 def _is_kept_with_weights(pipe: Any) -> bool:
     return isinstance(pipe, TrainablePipe) and why_not_carried_over(pipe) is None
-
-
-def unmirrored_pipes(teacher: Language, config: Config) -> list[str]:
-    """List the teacher's pipes that are on, that predict something, and that a student does not have."""
-    told = account_for_pipes(teacher, config)
-    return [name for name, pipe in pipes_of(teacher) if told[name].startswith("left out") and not is_encoder(pipe)]
 
 
 def _mirror_pipes(

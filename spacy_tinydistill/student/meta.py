@@ -21,6 +21,7 @@ def add_origin(
     shares: Sequence[float],
     scores: dict[str, float],
     texts: dict[str, Any],
+    left_out: dict[str, str],
 ) -> None:
     """Write into the student's meta what it comes from, under "distillation", and the licence of each teacher.
 
@@ -32,6 +33,7 @@ def add_origin(
         shares: How much each of them counted; they sum to 1.
         scores: The first one's scores on the data on which the student is scored; empty where not known.
         texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
+        left_out: The teacher's pipes that it does not have although nobody asked for that, each with the reason.
     """
     if any(transformers_of(pipes_of(student))):
         # spaCy would find that our architecture is in the config, and name the library without the extra.
@@ -42,6 +44,8 @@ def add_origin(
         if declared and not student.meta.get(key):
             student.meta[key] = _join(declared)
     origin: dict[str, Any] = {"teacher": {**_describe(teachers[0]), "performance": scores}, "texts": texts}
+    if left_out:
+        origin["left_out"] = left_out
     if len(teachers) > 1:
         pairs = zip(teachers, shares, strict=True)
         origin["teachers"] = [{**_describe(teacher), "share": share} for teacher, share in pairs]

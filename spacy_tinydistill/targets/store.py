@@ -1,8 +1,9 @@
 """What a teacher said, kept on disk: Arrow shards and a manifest.
 
     STORE/
-      manifest.json          what there is, with a checksum of every other file
+      manifest.json          what there is, with a checksum of every other file and of itself
       teacher.msgpack        the teacher without its weights, and what each rule needs of it
+      raw_text.json          what the whole teacher says about some raw texts, to compare a student with
       shard-000000.arrow     Docs and targets, one row a Doc, `SHARD_WORDS` words or a little more
       shard-000001.arrow     ...
       pending/               what a cluster is working on; gone when the store is complete
@@ -29,6 +30,7 @@ import srsly
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DistillationError, needed
+from ..judge import Statement
 from ..pipes.profile import TeacherProfile
 from .folder import Folder
 from .records import LessonPlan, Record, Role, Targets
@@ -37,13 +39,18 @@ with needed("distill"):
     import pyarrow as pa
     from filelock import FileLock, Timeout
 
-# Counts up when the files change their meaning.
-FORMAT_VERSION = 1
+# Counts up when the files change their meaning. In format 1 the manifest had no checksum of itself.
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, FORMAT_VERSION)
 
 MANIFEST = "manifest.json"
 HEADER = "teacher.msgpack"
+RAW_TEXT = "raw_text.json"
 LOCK = ".lock"
 PENDING = "pending"
+
+# Stands in the manifest for its own checksum while that is calculated.
+NO_CHECKSUM = "0" * 64
 
 # A shard is cut when it has so many words: large enough that files are few, small enough that what an interruption
 # costs, and a recorder's memory, is little.
@@ -115,6 +122,7 @@ class Manifest:
     shards: list[Shard] = field(default_factory=list)
     complete: bool = False
     format_version: int = FORMAT_VERSION
+    raw_text: str | None = None  # SHA-256 of `raw_text.json`; None where there is none, as in older stores
 
     @property
     def words(self) -> int:
@@ -129,6 +137,12 @@ class Manifest:
     def count(self, *roles: Role) -> int:
         """Count the Docs that are there for something."""
         return sum(shard.docs.get(role.name.lower(), 0) for shard in self.shards for role in roles)
+
+    def to_bytes(self) -> bytes:
+        """Write the manifest as JSON, with the SHA-256 of all its bytes, in which its own digits are 0."""
+        data = json.dumps({**asdict(self), "checksum": NO_CHECKSUM}, indent=1).encode()
+        head, _, tail = data.rpartition(NO_CHECKSUM.encode())
+        return head + _sha256(data).encode() + tail
 
     def count_said(self, pipe: str) -> int | None:
         """Count the Docs of which there is something for a student's pipe to learn; None where that is not known."""
@@ -220,6 +234,13 @@ class StoreWriter:
         self.manifest = replace(self.manifest, shards=[*self.manifest.shards, shard])
         self._write_manifest()
 
+    def write_raw_text(self, statement: Statement) -> None:
+        """Write what the whole teacher says about raw texts."""
+        data = statement.to_bytes()
+        self.folder.write(RAW_TEXT, data)
+        self.manifest = replace(self.manifest, raw_text=_sha256(data))
+        self._write_manifest()
+
     def finish(self) -> Manifest:
         """Say that the store is whole."""
         self.folder.remove(PENDING)
@@ -236,10 +257,10 @@ class StoreWriter:
         check_teacher(self.path, found, self.manifest.fingerprint)
         if found.header != self.manifest.header:
             raise DistillationError("TD609", path=self.path, found=found.pipes, expected=self.manifest.pipes)
-        self.manifest = found
+        self.manifest = replace(found, format_version=FORMAT_VERSION)
 
     def _write_manifest(self) -> None:
-        self.folder.write(MANIFEST, json.dumps(asdict(self.manifest), indent=1).encode())
+        self.folder.write(MANIFEST, self.manifest.to_bytes())
 
 
 class Store:
@@ -261,6 +282,8 @@ class Store:
         if not self.manifest.complete:
             raise DistillationError("TD605", path=path, shards=len(self.manifest.shards))
         self._check_file(HEADER, self.manifest.header)
+        if self.manifest.raw_text is not None:
+            self._check_file(RAW_TEXT, self.manifest.raw_text)
         for shard in self.manifest.shards:
             self._check_file(shard.file, shard.sha256)
         try:
@@ -291,6 +314,19 @@ class Store:
                 shuffle.shuffle(rows)
             for reader, row in rows:
                 yield reader.read(row)
+
+    def read_raw_text(self) -> Statement | None:
+        """Read what the whole teacher says about raw texts; None where it was not recorded.
+
+        Raises:
+            DistillationError: TD601, it is of another making.
+        """
+        if self.manifest.raw_text is None:
+            return None
+        try:
+            return Statement.from_bytes(self.folder.read(RAW_TEXT))
+        except ValueError as error:
+            raise DistillationError("TD601", path=self.path, reason=f"{RAW_TEXT} cannot be read: {error}.") from error
 
     def _check_file(self, name: str, expected: str) -> None:
         path = f"{self.path}/{name}"
@@ -507,15 +543,20 @@ def read_manifest(path: str | Path) -> Manifest:
     """Read a store's manifest and see that it makes sense.
 
     Raises:
-        DistillationError: TD601, it cannot be read or says what cannot be; TD602, it is of a newer version.
+        DistillationError: TD601, it cannot be read or says what cannot be; TD602, it is of a newer version; TD604, its
+            checksum is another.
     """
     folder = Folder(path)
     if not folder.is_file(MANIFEST):
         raise DistillationError("TD601", path=path, reason=f"it has no {MANIFEST}.")
     try:
-        fields = json.loads(folder.read(MANIFEST))
+        data = folder.read(MANIFEST)
+        fields = json.loads(data)
         version = fields["format_version"]
-        manifest = _MANIFEST.validate_python(fields) if version == FORMAT_VERSION else None
+        is_known = version in READ_VERSIONS
+        if is_known and (version > 1 or "checksum" in fields):
+            _check_manifest(path, data, str(fields["checksum"]))
+        manifest = _MANIFEST.validate_python(fields) if is_known else None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -529,6 +570,13 @@ def read_manifest(path: str | Path) -> Manifest:
         if shard.file != shard_name(number):
             raise DistillationError("TD601", path=path, reason=f"{MANIFEST} names a file {shard.file!r}.")
     return manifest
+
+
+def _check_manifest(path: str | Path, data: bytes, checksum: str) -> None:
+    found = _sha256(data.replace(checksum.encode(), NO_CHECKSUM.encode())) if len(checksum) == 64 else "none"
+    if found != checksum:
+        place = f"{path}/{MANIFEST}"
+        raise DistillationError("TD604", path=place, reason=f"its SHA-256 is {found}, expected {checksum[:64]}.")
 
 
 def check_teacher(path: str | Path, manifest: Manifest, fingerprint: str) -> None:

@@ -15,6 +15,7 @@ from thinc.api import NumpyOps, get_current_ops
 from ..components.annotations import decide
 from ..components.base import Plan, Reads
 from ..errors import DistillationError
+from ..judge import take_statement
 from ..pipes.device import fast_matrices
 from ..pipes.order import only_annotates, reads_annotations
 from ..pipes.pipeline import is_encoder, pipes_of
@@ -58,6 +59,20 @@ def record_store(
         if written:
             written.result()
     writer.finish()
+
+
+def record_raw_text(teacher: Language, texts: Sequence[str], writer: StoreWriter) -> None:
+    """Record what a whole teacher says about raw texts, all pipes on and nothing rebuilt, to compare students with.
+
+    Args:
+        teacher: The pipeline, as it was handed over.
+        texts: The raw texts.
+        writer: The store, locked by this process.
+
+    Raises:
+        DistillationError: TD414, a pipe fails.
+    """
+    writer.write_raw_text(take_statement("teacher", teacher, texts))
 
 
 def record(

@@ -26,6 +26,7 @@ from helpers.students import RECORDED_PIPES, distil_quickly, make_config
 from helpers.tiny_teacher import make_teacher, write_texts
 from spacy_tinydistill import distill, record_targets
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.judge import annotate
 from spacy_tinydistill.pipes.profile import PipeProfile, TeacherProfile
 from spacy_tinydistill.targets import folder as folder_module
 from spacy_tinydistill.targets import store as store_module
@@ -36,7 +37,9 @@ from spacy_tinydistill.targets.store import (
     HEADER,
     LOCK,
     MANIFEST,
+    NO_CHECKSUM,
     PENDING,
+    RAW_TEXT,
     Header,
     Store,
     StoreWriter,
@@ -281,21 +284,63 @@ def test_a_flipped_bit_is_found(recorded, tmp_path_factory, seed):
     path = tmp_path_factory.mktemp("flipped")
     for file in recorded.iterdir():
         (path / file.name).symlink_to(file)
-    victim = numbers.choice([shard_name(0), HEADER])
+    victim = numbers.choice([shard_name(0), HEADER, RAW_TEXT, MANIFEST])
     data = bytearray((recorded / victim).read_bytes())
     data[numbers.randrange(len(data))] ^= 1 << numbers.randrange(8)
-    for name in (shard_name(0), HEADER, MANIFEST):
+    for name in (shard_name(0), HEADER, RAW_TEXT, MANIFEST):
         (path / name).unlink()
         (path / name).write_bytes(data if name == victim else (recorded / name).read_bytes())
     with pytest.raises(DistillationError) as caught:
         Store(path)
-    assert caught.value.code == "TD604"
-    assert victim in str(caught.value)
+    # A manifest may also be no JSON any more, or be of another format.
+    assert caught.value.code in (("TD601", "TD602", "TD604") if victim == MANIFEST else ("TD604",))
+    assert victim in str(caught.value) or caught.value.code == "TD602"
 
 
 def change_manifest(path: Path, **changes: object) -> None:
-    fields = json.loads((path / MANIFEST).read_text())
-    (path / MANIFEST).write_text(json.dumps({**fields, **changes}))
+    """Change a manifest as somebody does who knows the format."""
+    fields = json.loads((path / MANIFEST).read_text()) | changes | {"checksum": NO_CHECKSUM}
+    text = json.dumps(fields)
+    (path / MANIFEST).write_text(text.replace(NO_CHECKSUM, store_module._sha256(text.encode())))
+
+
+def test_a_changed_manifest_is_found(copy):
+    text = (copy / MANIFEST).read_text()
+    for old, new in (('"words": ', '"words": 1'), ('"complete": true', '"complete":  true')):
+        assert old in text
+        (copy / MANIFEST).write_text(text.replace(old, new))
+        assert code_of(copy) == "TD604"
+    # As format 1, in which there was no checksum, it is not taken either.
+    (copy / MANIFEST).write_text(text.replace('"format_version": 2', '"format_version": 1'))
+    assert code_of(copy) == "TD604"
+
+
+def test_a_store_of_format_1_is_read_and_gone_on_with(teacher, texts, copy):
+    fields = json.loads((copy / MANIFEST).read_text())
+    for key in ("checksum", "raw_text"):
+        del fields[key]
+    (copy / MANIFEST).write_text(json.dumps(fields | {"format_version": 1}))
+    assert Store(copy).read_raw_text() is None
+    record_targets(teacher, texts, store=copy, config=make_config(teacher, RECORDED_PIPES))
+    assert read_manifest(copy).format_version == FORMAT_VERSION
+    assert Store(copy).read_raw_text()
+
+
+def test_what_the_whole_teacher_says_is_recorded(teacher, recorded):
+    statement = Store(recorded).read_raw_text()
+    held_out = [item.text for item in Store(recorded).read(Role.HELD_OUT)]
+    assert statement.texts == held_out[: len(statement.texts)]
+    assert statement.annotated == json.loads(json.dumps(list(annotate(teacher, statement.texts))))
+    assert statement.writers["tag"] == ["tagger"]
+
+
+def test_a_statement_of_somebody_elses_making(copy):
+    for data in (b"nonsense", b"[]", b'{"texts":["a"],"annotated":[],"writers":{}}'):
+        (copy / RAW_TEXT).write_bytes(data)
+        change_manifest(copy, raw_text=store_module._sha256(data))
+        with pytest.raises(DistillationError) as caught:
+            Store(copy).read_raw_text()
+        assert caught.value.code == "TD601"
 
 
 def test_no_store(tmp_path):
