@@ -34,6 +34,9 @@ def test_from_a_store_and_from_the_teacher_the_same_student_comes(teacher, texts
 
     monkeypatch.setattr(prepare_module, "load_teacher", fail)
     student = distil_quickly("-", None, tmp_path / "read", config, steps=8, targets=recorded)
+    report = srsly.read_json(tmp_path / "read" / "report.json")["raw_text"]
+    assert report["source"] == "recording"
+    assert {**report, "source": "teacher"} == srsly.read_json(tmp_path / "asked" / "report.json")["raw_text"]
     # Also that which a run records for itself is a store.
     distil_quickly("-", None, tmp_path / "again", config, steps=8, targets=tmp_path / "asked" / "targets")
     expected = files_of(tmp_path / "asked" / "model-last")

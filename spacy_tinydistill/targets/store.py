@@ -554,8 +554,10 @@ def read_manifest(path: str | Path) -> Manifest:
         fields = json.loads(data)
         version = fields["format_version"]
         is_known = version in READ_VERSIONS
+        found = checksum = ""
         if is_known and (version > 1 or "checksum" in fields):
-            _check_manifest(path, data, str(fields["checksum"]))
+            checksum = str(fields["checksum"])
+            found = _sha256(data.replace(checksum.encode(), NO_CHECKSUM.encode())) if checksum else "none"
         manifest = _MANIFEST.validate_python(fields) if is_known else None
     except ValidationError as error:
         first = error.errors()[0]
@@ -563,6 +565,9 @@ def read_manifest(path: str | Path) -> Manifest:
         raise DistillationError("TD601", path=path, reason=f"{MANIFEST}: {place}: {first['msg']}.") from error
     except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
         raise DistillationError("TD601", path=path, reason=f"{MANIFEST} cannot be read ({error!r}).") from error
+    if found != checksum:
+        place = f"{path}/{MANIFEST}"
+        raise DistillationError("TD604", path=place, reason=f"its SHA-256 is {found}, expected {checksum[:64]}.")
     if manifest is None:
         raise DistillationError("TD602", path=path, found=version, expected=FORMAT_VERSION)
     for number, shard in enumerate(manifest.shards):
@@ -570,13 +575,6 @@ def read_manifest(path: str | Path) -> Manifest:
         if shard.file != shard_name(number):
             raise DistillationError("TD601", path=path, reason=f"{MANIFEST} names a file {shard.file!r}.")
     return manifest
-
-
-def _check_manifest(path: str | Path, data: bytes, checksum: str) -> None:
-    found = _sha256(data.replace(checksum.encode(), NO_CHECKSUM.encode())) if len(checksum) == 64 else "none"
-    if found != checksum:
-        place = f"{path}/{MANIFEST}"
-        raise DistillationError("TD604", path=place, reason=f"its SHA-256 is {found}, expected {checksum[:64]}.")
 
 
 def check_teacher(path: str | Path, manifest: Manifest, fingerprint: str) -> None:
