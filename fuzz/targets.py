@@ -22,6 +22,7 @@ from spacy_tinydistill.targets.store import (
     Manifest,
     Store,
     check_teacher,
+    manifest_bytes,
     read_manifest,
     read_shard,
     shard_name,
@@ -57,7 +58,7 @@ def header(data: bytes) -> None:
     folder.mkdir(exist_ok=True)
     (folder / HEADER).write_bytes(data)
     made = Manifest(teacher={}, fingerprint="", pipes={}, header=hashlib.sha256(data).hexdigest(), complete=True)
-    (folder / MANIFEST).write_bytes(made.to_bytes())
+    (folder / MANIFEST).write_bytes(manifest_bytes(made))
     store = Store(folder)
     with TemporaryDirectory(dir=ROOT) as rules:
         before = {path for path in ROOT.rglob("*") if not path.is_relative_to(rules)}

@@ -51,8 +51,9 @@ def debug_distillation_cli(
 
         if code_path:
             import_user_code(code_path)
-        wanted = {"leave_out": string_to_list(leave_out), "strict": strict}
-        run = Run(read_names(teacher), None, config_path, read_overrides(ctx.args), gpu_id, **wanted)
+        overrides = read_overrides(ctx.args)
+        names = string_to_list(leave_out)
+        run = Run(read_names(teacher), None, config_path, overrides, gpu_id, leave_out=names, strict=strict)
         checks = run.check()
         msg.divider("Compatibility")
         if any(item.error for item in checks):

@@ -138,12 +138,6 @@ class Manifest:
         """Count the Docs that are there for something."""
         return sum(shard.docs.get(role.name.lower(), 0) for shard in self.shards for role in roles)
 
-    def to_bytes(self) -> bytes:
-        """Write the manifest as JSON, with the SHA-256 of all its bytes, in which its own digits are 0."""
-        data = json.dumps({**asdict(self), "checksum": NO_CHECKSUM}, indent=1).encode()
-        head, _, tail = data.rpartition(NO_CHECKSUM.encode())
-        return head + _sha256(data).encode() + tail
-
     def count_said(self, pipe: str) -> int | None:
         """Count the Docs of which there is something for a student's pipe to learn; None where that is not known."""
         said = [shard.said for shard in self.shards]
@@ -260,7 +254,7 @@ class StoreWriter:
         self.manifest = replace(found, format_version=FORMAT_VERSION)
 
     def _write_manifest(self) -> None:
-        self.folder.write(MANIFEST, self.manifest.to_bytes())
+        self.folder.write(MANIFEST, manifest_bytes(self.manifest))
 
 
 class Store:
@@ -537,6 +531,13 @@ def read_shard(folder: Folder, name: str) -> list[Record]:
     """
     reader = _ShardReader(folder, name)
     return [reader.read(row) for row in range(len(reader.roles))]
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Write a manifest as JSON, with the SHA-256 of all its bytes, in which its own digits are 0."""
+    data = json.dumps({**asdict(manifest), "checksum": NO_CHECKSUM}, indent=1).encode()
+    head, _, tail = data.rpartition(NO_CHECKSUM.encode())
+    return head + _sha256(data).encode() + tail
 
 
 def read_manifest(path: str | Path) -> Manifest:
