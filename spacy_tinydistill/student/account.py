@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from thinc.api import Config
 from wasabi import msg
@@ -39,30 +38,6 @@ def account_for_pipes(teacher: TeacherProfile, config: Config) -> list[Fate]:
     return [_account_for(name, pipe, config) for name, pipe in teacher.pipes.items()]
 
 
-def _account_for(name: str, pipe: PipeProfile, config: Config) -> Fate:
-    settings = config["distillation"]
-    sources = settings.get("student_to_teacher", {})
-    named = settings.get("leave_out")
-    learner = next((own for own in config["components"] if sources.get(own, own) == name), None)
-    if learner is not None:
-        block = config["components"][learner]
-        is_taught = ("model" in block or "source" in block) and not _is_frozen(learner, pipe, config)
-        return Fate(name, f"mirrored by {learner}" if is_taught else "carried over")
-    if pipe.is_encoder:
-        own = [own for own, block in config["components"].items() if block.get("factory") in ENCODERS]
-        return Fate(name, f"mirrored by {', '.join(own)}" if own else "not needed, as no pipe of the student reads one")
-    if named is None or name in named:
-        reason = "the config has no pipe for it" if named is None else "it was named to be left out"
-        return Fate(name, f"left out, because {reason}", is_left_out=True, is_named=True)
-    reason = pipe.not_carried_over or "the config has no pipe for it"
-    return Fate(name, f"left out, because {reason}", is_left_out=True)
-
-
-def _is_frozen(learner: str, pipe: PipeProfile, config: Config) -> bool:
-    """Whether a student's pipe keeps the weights of its teacher's."""
-    return learner in config["training"]["frozen_components"] and pipe.not_carried_over is None
-
-
 def left_out_unnamed(fates: Sequence[Fate]) -> dict[str, str]:
     """List the pipes that are left out without having been named, each with the reason."""
     return {fate.pipe: fate.text.removeprefix("left out, ") for fate in fates if fate.is_left_out and not fate.is_named}
@@ -84,3 +59,27 @@ def warn_of_left_out(fates: Sequence[Fate]) -> None:
             "To learn one of them, add a pipe to the config and name its teacher in [distillation.student_to_teacher]. "
             "If the student shall not have it, say so with --leave-out or in [distillation] leave_out.",
         )
+
+
+def _account_for(name: str, pipe: PipeProfile, config: Config) -> Fate:
+    settings = config["distillation"]
+    sources = settings.get("student_to_teacher", {})
+    named = settings.get("leave_out")
+    learner = next((own for own in config["components"] if sources.get(own, own) == name), None)
+    if learner is not None:
+        block = config["components"][learner]
+        is_taught = ("model" in block or "source" in block) and not _is_frozen(learner, pipe, config)
+        return Fate(name, f"mirrored by {learner}" if is_taught else "carried over")
+    if pipe.is_encoder:
+        own = [own for own, block in config["components"].items() if block.get("factory") in ENCODERS]
+        return Fate(name, f"mirrored by {', '.join(own)}" if own else "not needed, as no pipe of the student reads one")
+    if named is None or name in named:
+        reason = "the config has no pipe for it" if named is None else "it was named to be left out"
+        return Fate(name, f"left out, because {reason}", is_left_out=True, is_named=True)
+    reason = pipe.not_carried_over or "the config has no pipe for it"
+    return Fate(name, f"left out, because {reason}", is_left_out=True)
+
+
+def _is_frozen(learner: str, pipe: PipeProfile, config: Config) -> bool:
+    """Whether a student's pipe keeps the weights of its teacher's."""
+    return learner in config["training"].get("frozen_components", ()) and pipe.not_carried_over is None

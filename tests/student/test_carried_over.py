@@ -11,9 +11,10 @@ from spacy.pipeline import EntityLinker
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from helpers.account import account_for, warned_of
 from helpers.one_pipe import annotate, start
 from helpers.tiny_teacher import ENCODER, LANGUAGE, MODELS
-from spacy_tinydistill.student.config import account_for_pipes, student_config, unmirrored_pipes
+from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.student.pipeline import save_student
 
 FUNCTIONS = {
@@ -93,7 +94,7 @@ def test_functions_are_carried_over(where: str, tmp_path: Path) -> None:
         for doc in (nlp("Ann sings in Rome") for nlp in (teacher, spacy.load(tmp_path / "student")))
     ]
     assert said[0] == said[1] == (["Ann", " si", "ngs", "in", "Rom", "e"], ["WHO"] * len(said[0][1]), 12)
-    told = account_for_pipes(teacher, student.config)
+    told = account_for(teacher, student.config)
     assert told.pop("tagger") == "mirrored by tagger"
     assert set(told.values()) == {"carried over"}
     assert list(told) == teacher.pipe_names[1:]
@@ -105,7 +106,7 @@ def test_each_function_of_spacys(name: str) -> None:
     teacher.add_pipe(name, config=FUNCTIONS[name])
     config = student_config(teacher)
     assert config["nlp"]["pipeline"] == [name]
-    assert account_for_pipes(teacher, config) == {name: "carried over"}
+    assert account_for(teacher, config) == {name: "carried over"}
 
 
 def test_an_entity_linker_that_needs_no_encoder_is_carried_over(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_an_entity_linker_that_needs_no_encoder_is_carried_over(tmp_path: Path) 
     assert links[0][0] in ("Q1", "Q2")
     weights = [nlp.get_pipe("entity_linker").model.to_bytes() for nlp in (teacher, loaded)]
     assert weights[0] == weights[1]
-    assert account_for_pipes(teacher, student.config) == {
+    assert account_for(teacher, student.config) == {
         "tok2vec": "mirrored by tok2vec",
         "sentencizer": "carried over",
         "entity_ruler": "carried over",
@@ -134,8 +135,8 @@ def test_an_entity_linker_that_reads_the_encoder_is_left_out() -> None:
     config = student_config(teacher)
     assert isinstance(teacher.get_pipe("entity_linker"), EntityLinker)
     assert "entity_linker" not in config["components"]
-    assert unmirrored_pipes(teacher, config) == ["entity_linker"]
-    told = account_for_pipes(teacher, config)
+    assert warned_of(teacher, config) == ["entity_linker"]
+    told = account_for(teacher, config)
     assert told["entity_linker"] == "left out, because its model reads the teacher's encoder"
 
 
@@ -145,16 +146,20 @@ def test_pipes_that_the_user_left_out_and_disabled_ones() -> None:
         teacher.add_pipe(name, config={"model": MODELS[name]})
     teacher.add_pipe("senter", config={"model": MODELS["tagger"]})
     teacher.add_pipe("sentencizer")
-    teacher.disable_pipes("senter", "sentencizer")
+    for name in ("senter", "sentencizer"):
+        teacher.disable_pipe(name)
     config = student_config(teacher, pipeline=["tagger", "sentencizer"])
     assert config["nlp"]["disabled"] == ["sentencizer"]
-    assert account_for_pipes(teacher, config) == {
+    assert account_for(teacher, config) == {
         "tagger": "mirrored by tagger",
-        "ner": "left out, because the config has no pipe for it",
-        "senter": "left out, because it is disabled",
+        "ner": "left out, because it was named to be left out",
+        "senter": "left out, because it was named to be left out",
         "sentencizer": "carried over",
     }
-    assert unmirrored_pipes(teacher, config) == ["ner"]
+    assert warned_of(teacher, config) == []
+    config = student_config(teacher, leave_out=["ner"])
+    assert account_for(teacher, config)["senter"] == "left out, because it is disabled"
+    assert warned_of(teacher, config) == ["senter"]
 
 
 def test_a_disabled_rule_is_in_the_student_and_disabled(tmp_path: Path) -> None:
