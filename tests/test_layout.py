@@ -52,6 +52,8 @@ WIDE = {
     "mistakes/test_resuming.py",
     "mistakes/test_texts.py",
     "cli/test_bare_container.py",
+    "student/test_carried_over.py",
+    "student/test_settings.py",
     "test_any_input.py",
     "test_architecture.py",
     "test_benchmarks.py",
