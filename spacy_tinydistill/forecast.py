@@ -13,16 +13,20 @@ from tempfile import TemporaryDirectory
 from timeit import default_timer as timer
 from typing import IO, Any
 
+import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from . import loop
-from .dataset import LEARNED, Dataset
+from .dataset import LEARNED, Dataset, choose_raw_texts
 from .files import bytes_on_disk
+from .judge import take_statement
 from .output import DIR_TARGETS, list_folders
 from .prepare import Run
+from .report.raw_text import compare_raw_text
 from .report.worker import peak_memory
 from .schemas import DistillationConfig
+from .student.pipeline import encodes_only
 from .targets.records import Role
 from .targets.store import HEADER, SHARD_WORDS, WINDOW_SHARDS, Store, StoreWriter, to_arrow
 from .teacher.coverage import Coverage, measure_coverage, unpredicted_labels
@@ -62,6 +66,7 @@ class Forecast:
     checkpoint_bytes: int
     targets_bytes: int
     memory_bytes: int | None  # At the peak; None where the system does not tell
+    raw_text: dict[str, Any] | None  # From `compare_raw_text`, of a student that has learned little; None for encoders
 
     @property
     def learning_seconds(self) -> float | None:
@@ -92,6 +97,9 @@ def forecast(run: Run) -> Forecast:
 
     Args:
         run: Prepared. Its student learns, so that it serves once.
+
+    Raises:
+        DistillationError: TD414, teacher or student fails on raw text.
     """
     assert run.teacher is not None
     dataset = run.dataset
@@ -108,6 +116,9 @@ def forecast(run: Run) -> Forecast:
         header_bytes = sum((folder / HEADER).stat().st_size for folder in folders)
         student_bytes = bytes_on_disk(output / loop.DIR_MODEL_LAST)
         checkpoint_bytes = (output / loop.FILE_NAME).stat().st_size
+        # Last, so that what the comparison needs is not counted.
+        peak = peak_memory()
+        raw_text = _compare_raw_text(run, sample, output / loop.DIR_MODEL_LAST)
     # Of a stream only the dev data is recorded: about its texts the teacher is asked as they are learned on.
     recorded = {role: 0 if dataset.is_stream and role is not Role.DEV else words[role] for role in Role}
     targets_bytes = header_bytes + round(sum(recorded[role] * word_bytes[role] for role in Role))
@@ -128,7 +139,8 @@ def forecast(run: Run) -> Forecast:
         student_bytes=student_bytes,
         checkpoint_bytes=checkpoint_bytes,
         targets_bytes=targets_bytes,
-        memory_bytes=_add_to_peak(sum(recorded.values()), targets_bytes, asked.words),
+        memory_bytes=_add_to_peak(peak, sum(recorded.values()), targets_bytes, asked.words),
+        raw_text=raw_text,
     )
 
 
@@ -314,9 +326,17 @@ def _unpredicted_labels(run: Run, annotated: list[bytes]) -> dict[str, list[str]
     return unpredicted_labels(run.teacher, [source for source, _ in run.plan.values()], docs)
 
 
-def _add_to_peak(words: int, targets_bytes: int, sample_words: int) -> int | None:
+def _compare_raw_text(run: Run, sample: Dataset, student: Path) -> dict[str, Any] | None:
+    """Compare the student with its first teacher from raw text, as a run does when it ends."""
+    assert run.teacher is not None
+    if encodes_only(run.student):
+        return None
+    texts = choose_raw_texts(sample.list_records())
+    return compare_raw_text(take_statement("teacher", run.teacher, texts), spacy.load(student), "teacher")
+
+
+def _add_to_peak(peak: int | None, words: int, targets_bytes: int, sample_words: int) -> int | None:
     """Add what a run holds at once and the rehearsal did not: two shards being written, or those being shuffled."""
-    peak = peak_memory()
     if peak is None:
         return None
     held = min(words, WINDOW_SHARDS * SHARD_WORDS) - min(words, sample_words)

@@ -41,8 +41,8 @@ def debug_distillation_cli(
 
     Checks whether teacher, student, texts and settings fit together. If they do, the teacher annotates a sample and
     the student learns from it, for about half a minute. This shows how well the texts fit the teacher, which labels the
-    teacher does not predict, and how much time, disk and memory the whole run will take. Override any value of the
-    config on the command line, as for `spacy distill`.
+    teacher does not predict, what the student lacks when both are given raw text, and how much time, disk and memory
+    the whole run will take. Override any value of the config on the command line, as for `spacy distill`.
     """
     with numbered_errors():
         from ..forecast import forecast
@@ -66,6 +66,7 @@ def debug_distillation_cli(
     msg.divider("Texts and teacher")
     _print_coverage(found.coverage)
     _print_labels(run, found)
+    _print_raw_text(found)
     msg.divider("Forecast")
     _print_forecast(found)
 
@@ -144,6 +145,28 @@ def _print_labels(run: "Run", found: "Forecast") -> None:
         f"This is of a sample of {found.sample_words:,} words, which may lack rare labels by chance. A label that the "
         "teacher predicts nowhere in the texts will hardly be learned."
     )
+
+
+def _print_raw_text(found: "Forecast") -> None:
+    """Print what the student lacks, however long it learns. How often it agrees comes with learning."""
+    from ..report.raw_text import missing_text, tokens_text
+
+    raw_text = found.raw_text
+    if raw_text is None:
+        return
+    # A pipe of the student's that says nothing has not learned to yet.
+    missing = {
+        kind: pipes
+        for kind, pipes in raw_text["missing"].items()
+        if not pipes or not {*raw_text["missing_pipes"]}.isdisjoint(pipes)
+    }
+    lacking, tokens = missing_text({**raw_text, "missing": missing}), tokens_text(raw_text)
+    if lacking:
+        msg.warn(f"From raw text: {lacking}")
+    if tokens:
+        msg.fail(tokens)
+    if not lacking and not tokens:
+        msg.good(f"Raw text: the student has pipes for all that the teacher writes ({raw_text['texts']:,} texts)")
 
 
 def _print_forecast(found: "Forecast") -> None:

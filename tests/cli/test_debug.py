@@ -30,6 +30,18 @@ def test_what_is_printed(tiny_teacher_path: Path, ten_updates: Path) -> None:
     assert "a sample of 144 words" in said
     assert "11 updates of" in said
     assert "4 evaluations of" in said
+    assert "the student has pipes for all that the teacher writes" in said
+
+
+def test_what_the_student_lacks_is_said(tiny_teacher_path: Path, ten_updates: Path) -> None:
+    config = spacy.util.load_config(ten_updates, interpolate=False)
+    config["nlp"]["pipeline"].remove("ner")
+    del config["components"]["ner"]
+    config.to_disk(ten_updates)
+    code, said = debug(tiny_teacher_path, ten_updates)
+    assert code == 0, said
+    assert "From raw text: not in the student: entities (ner)" in said
+    assert "Left out: ner" in said
 
 
 def test_where_patience_decides_nobody_knows_how_long_it_takes(tiny_teacher_path: Path, ten_updates: Path) -> None:

@@ -14,11 +14,12 @@ from thinc.api import Model
 from helpers.one_pipe import FACTORIES, annotate
 from helpers.students import randomize
 from helpers.tiny_teacher import LANGUAGE, MODELS
+from spacy_tinydistill.components.base import Plan
 from spacy_tinydistill.components.token_labels import TokenLabels
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.order import check_tokens_stay, only_annotates, pipes_before, reads_annotations
 from spacy_tinydistill.targets.records import Record
-from spacy_tinydistill.teacher.recorder import ask
+from spacy_tinydistill.teacher.recorder import _needed_pipes, ask
 from spacy_tinydistill.vectors import distill_vectors
 
 
@@ -112,6 +113,21 @@ def test_a_pipe_is_asked_on_what_the_pipes_before_it_wrote(attribute: str) -> No
     numpy.testing.assert_allclose(said["second"]["probabilities"], expected, atol=0.001)
     bare = TokenLabels().record(nlp.get_pipe("second"), [doc])[0]["probabilities"]
     assert abs(bare - expected).max() > 0.005
+
+
+def test_only_those_pipes_run_that_somebody_may_read() -> None:
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("tagger", name="first", config=FACTORIES["tagger"])
+    nlp.add_pipe("tagger", name="second", config=FACTORIES["tagger"])
+    plan: Plan = {"second": ("second", TokenLabels())}
+    assert [name for name, *_ in _needed_pipes(nlp, plan)] == ["second"]
+    nlp.add_pipe("order_ok", before="second")
+    # Who knows what a function reads?
+    assert [(name, writes) for name, _, writes in _needed_pipes(nlp, plan)] == [
+        ("first", True),
+        ("order_ok", True),
+        ("second", False),
+    ]
 
 
 @pytest.mark.parametrize("name", ["order_merge_in", "token_splitter", "merge_entities"])
