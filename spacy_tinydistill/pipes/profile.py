@@ -171,8 +171,9 @@ def why_not_carried_over(pipe: Any) -> str | None:
         needs = "no pipe of the config learns from it" if can_be_learned else "no pipe of spaCy's learns what it writes"
         return f"its model is not in the pipeline, and {needs}"
     if isinstance(pipe, TrainablePipe) and not isinstance(pipe, EntityLinker):
-        is_own = spacy_kind(pipe) is TrainablePipe or not annotates_as_spacy(pipe)
-        return f"no teaching rule mirrors a {type(pipe).__name__}" if is_own else "no pipe of the config learns from it"
+        if spacy_kind(pipe) is TrainablePipe or not annotates_as_spacy(pipe):
+            return f"no teaching rule mirrors the class {type(pipe).__name__}"
+        return "no pipe of the config learns from it"
     for node in nodes_of(model for _, model in models_of([("", pipe)])):
         if "listener" in f"{type(node).__name__} {node.name}".lower():
             return "its model reads the teacher's encoder"

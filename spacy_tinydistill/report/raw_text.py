@@ -21,7 +21,7 @@ MOST_CHARACTERS = 80
 
 NOT_COMPARED = (
     "Teacher and student were not compared from raw text: what the whole teacher says was not recorded, or one of the "
-    "two failed there. `python -m spacy benchmark distillation` compares them."
+    "two failed there. The command spacy benchmark distillation compares them."
 )
 
 

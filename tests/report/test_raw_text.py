@@ -9,6 +9,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+import helpers.own_pipe  # noqa: F401  # registers "own_pipe"
 import spacy_tinydistill
 from helpers.tiny_teacher import TEXTS, make_teacher
 from spacy_tinydistill.errors import DistillationError
@@ -102,30 +103,23 @@ def test_only_some_thousand_words_are_compared() -> None:
     assert choose_texts([]) == []
 
 
-@Language.component("test_raw_text_shout")
-def shout(doc: Doc) -> Doc:
-    for token in doc:
-        token.lemma_ = token.text.upper()
-    return doc
-
-
 @pytest.mark.parametrize("from_disk", [True, False])
 def test_a_run_tells_what_its_student_does_not_say(
     tmp_path: Path, capsys: pytest.CaptureFixture, *, from_disk: bool
 ) -> None:
     teacher = make_teacher("tagger")
-    teacher.add_pipe("test_raw_text_shout")
+    teacher.add_pipe("own_pipe")
     teacher.to_disk(tmp_path / "teacher")
     steps = {"distillation.max_steps": 4, "training.eval_frequency": 4}
     student = spacy_tinydistill.distill(
         tmp_path / "teacher" if from_disk else teacher, TEXTS, output=tmp_path / "out", overrides=steps
     )
     said = " ".join(capsys.readouterr().out.split())
-    assert "not in the student: lemmas (test_raw_text_shout)" in said
+    assert "not in the student: lemmas (own_pipe)" in said
     report = json.loads((tmp_path / "out" / JSON_NAME).read_text())
-    assert report["raw_text"]["missing"] == {"lemmas": ["test_raw_text_shout"]}
+    assert report["raw_text"]["missing"] == {"lemmas": ["own_pipe"]}
     assert report["overall"]["agreement"] == pytest.approx(report["agreement"]["tag_acc"] / 2)
-    assert "This counts 0 for what is not in the student (test_raw_text_shout);" in said
+    assert "This counts 0 for what is not in the student (own_pipe);" in said
     card = spacy.load(tmp_path / "out" / "model-best").meta["notes"]
     assert "not in the student: lemmas" in card
     assert "not in the student: lemmas" in (tmp_path / "out" / "report.html").read_text()
