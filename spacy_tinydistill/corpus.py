@@ -20,6 +20,9 @@ from spacy.vocab import Vocab
 from .csv_table import CsvFormat, read_column
 from .errors import DistillationError
 
+# What annotations of tokens may be of, as spaCy names it.
+ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
+
 Reader = Callable[[Language], Iterable[Example]]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy", ".tsv", ".tsv.gz")
@@ -168,9 +171,26 @@ def make_examples(nlp: Language, text: str, max_length: int) -> Iterator[Example
     doc = nlp.tokenizer(text) if len(text) > nlp.max_length else nlp.make_doc(text)
     step = max_length or len(doc)
     for start in range(0, len(doc), max(step, 1)):
-        # Not `Span.as_doc`, which copies the whole Doc for each piece.
-        piece = doc if len(doc) <= step else copy_tokens(nlp, doc[start : start + step])
+        piece = doc if len(doc) <= step else _cut(nlp, doc, start, start + step)
         yield Example(piece, copy_tokens(nlp, piece))
+
+
+def _cut(nlp: Language, doc: Doc, start: int, end: int) -> Doc:
+    span = doc[start:end]
+    # `Span.as_doc` copies the whole Doc for each piece: only for what a tokenizer wrote beside tokens.
+    return span.as_doc(copy_user_data=True) if is_annotated(doc) or doc.user_data else copy_tokens(nlp, span)
+
+
+def is_annotated(doc: Doc) -> bool:
+    """Whether a Doc has annotations, gold ones or a tokenizer's; most tokenizers give none."""
+    return bool(doc.cats or doc.spans) or any(map(doc.has_annotation, ANNOTATIONS))
+
+
+def copy_doc(nlp: Language, doc: Doc) -> Doc:
+    """Copy a Doc as its tokenizer made it, in another pipeline's vocabulary."""
+    if is_annotated(doc) or doc.user_data:
+        return Doc(nlp.vocab).from_bytes(doc.to_bytes(exclude=["tensor"]), exclude=["tensor"])
+    return copy_tokens(nlp, doc)
 
 
 def copy_tokens(nlp: Language, doc: Doc | Span) -> Doc:

@@ -9,20 +9,19 @@ from math import floor
 from typing import Any, TypeVar
 
 from spacy.language import Language
-from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import create_evaluation_callback
 from spacy.util import minibatch, registry
-from thinc.api import Config, ConfigValidationError
+from thinc.api import Config
 
 from .acceleration import decode_in_batches
 from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson, Plan
-from .corpus import Reader, make_examples, replace_surrogates
+from .corpus import Reader, is_annotated, make_examples, replace_surrogates
 from .errors import DistillationError
 from .judge import choose_texts
 from .loop import Corpus, Evaluate, Taught
-from .schemas import DistillationConfig, reason_of
+from .schemas import DistillationConfig, resolving
 from .student.pipeline import encodes_only
 from .targets.records import Record, Role, Targets
 from .targets.store import Store
@@ -32,9 +31,6 @@ T = TypeVar("T")
 
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
-
-# What gold annotations of tokens may be of, as spaCy names it.
-ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
 
 # How many texts to draw from what is to be learned on.
 SAMPLE = 1000
@@ -352,12 +348,8 @@ def make_readers(config: Config, settings: DistillationConfig, training: dict[st
         section, _, block = (name or "").partition(".")
         if name is not None and (section != "corpora" or block not in corpora):
             raise DistillationError("TD006", key=key, value=name)
-        try:
+        with resolving("TD004"):
             readers.append(registry.resolve({block: corpora[block]})[block] if name else lambda nlp: ())
-        except ConfigValidationError as error:
-            raise DistillationError("TD004", reason=reason_of(error)) from None
-        except (ValueError, TypeError) as error:
-            raise DistillationError("TD004", reason=error) from None
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
 
 
@@ -395,7 +387,7 @@ def read_gold(corpus: str, examples: Iterable[Example]) -> list[Example]:
         DistillationError: TD111, none of them is annotated.
     """
     found = list(examples)
-    if found and not any(_is_annotated(example.reference) for example in found):
+    if found and not any(is_annotated(example.reference) for example in found):
         raise DistillationError("TD111", corpus=corpus, count=len(found))
     return found
 
@@ -412,10 +404,6 @@ def draw_texts(examples: Iterable[Example]) -> Texts:
         elif (place := numbers.randrange(n_texts)) < SAMPLE:
             sample[place] = example
     return Texts(sample, n_texts, n_words)
-
-
-def _is_annotated(doc: Doc) -> bool:
-    return bool(doc.cats or doc.spans) or any(doc.has_annotation(attribute) for attribute in ANNOTATIONS)
 
 
 def _is_held_out(i: int, share: float) -> bool:

@@ -17,8 +17,8 @@ MESSAGES: dict[str, str] = {
     "TD002": "[distillation] has no setting {key}. {hint} The settings are: {known}.",
     "TD003": "[distillation] {key} = {value!r} is not valid: {reason}. Correct it in the config or override it on the "
     "command line.",
-    "TD004": "A function that the config names cannot be created. {reason}\nCheck its name and arguments. To use "
-    "functions of your own, give the file that registers them with --code.",
+    "TD004": "A function that the config names cannot be created. {reason}\nIf it is one of your own, give the file "
+    "that registers it with --code; if a package is missing, install it. Else check the function's name and arguments.",
     "TD005": "The config cannot be read: {reason}. Expected a file in spaCy's config format. `python -m spacy init "
     "distill-config` writes a complete one.",
     "TD006": "[distillation] {key} is {value!r}, but the config has no such block. Expected the name of a block in "
@@ -86,7 +86,8 @@ MESSAGES: dict[str, str] = {
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package, or a folder "
     "that `spacy.load` can load.",
-    "TD202": "The teacher {name!r} needs a package that is not installed or not compatible: {reason} For a teacher on "
+    "TD202": "The teacher {name!r} needs something that is not installed, not registered or not compatible: {reason} "
+    "If it uses functions of your own, give the file that registers them with --code. For a teacher on "
     'spacy-transformers: pip install "spacy-tinydistill[transformers]". For one on curated transformers: pip install '
     "spacy-curated-transformers.",
     "TD203": "The student's pipe {pipe!r} lacks {count} of the teacher's labels: {labels}. Add them to "
@@ -103,8 +104,8 @@ MESSAGES: dict[str, str] = {
     "TD208": "[distillation.{block}] names the pipe {pipe!r}, but the student has no such pipe. Its pipes are {pipes}.",
     "TD209": "Teacher and student have different languages: {teacher!r} and {student!r}. Set [nlp] lang to the "
     "teacher's.",
-    "TD210": "The student cannot be created from its config: {reason}\nCorrect the config, or override the value on "
-    "the command line.",
+    "TD210": "The student cannot be created from its config: {reason}\nIf it uses functions of your own, give the file "
+    "that registers them with --code. Else correct the config, or override the value on the command line.",
     "TD211": "GPU {gpu_id} cannot be used: {reason} Leave out --gpu-id to run on the CPU, or install CuPy for your "
     "CUDA version.",
     "TD212": "The rule HiddenStates.v1 cannot read layer {layer} of the teacher's {pipe!r}: there is no such layer. "
@@ -164,6 +165,10 @@ MESSAGES: dict[str, str] = {
     "about other tokens than the student has. Move {pipe!r} behind the pipes that teach (spaCy: nlp.remove_pipe and "
     "nlp.add_pipe), leave out the pipes behind it with --pipeline or in the student's config, or have the tokenizer "
     "make these tokens.",
+    "TD242": "The teacher's tokenizer, a {tokenizer}, cannot be made again for the student: {reason}. Register a "
+    "function that makes it with @spacy.registry.tokenizers, name it in [nlp.tokenizer] of the teacher's config, and "
+    "give the class to_disk and from_disk, so that spacy.load reads what nlp.to_disk writes. A pattern of spaCy's own "
+    "tokenizer must be a method of a compiled regular expression, such as re.compile(...).match.",
     # The loop
     "TD301": "The loss of {pipe!r} became {loss} at step {step} (epoch {epoch}), on a batch of {docs} Docs that "
     "starts with {text!r}. The run stopped, and the last good checkpoint was kept. Lower the learning rate, set "

@@ -26,7 +26,7 @@ from .evaluation_log import CURVE_NAME, add_point, cut_back
 from .files import told_if_not_written
 from .pipes.device import fast_matrices, is_out_of_memory
 from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
-from .schemas import DistillationConfig
+from .schemas import DistillationConfig, resolving
 from .signals import leave, stop_signals
 from .student.pipeline import save_student
 from .targets.records import Targets
@@ -113,7 +113,7 @@ def distill(
     if frozen:
         stdout.write(msg.info(f"Frozen components: {frozen}") + "\n")
     stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
-    with student.select_pipes(disable=frozen):
+    with student.select_pipes(disable=frozen), resolving("TD210"):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
     projections = [lesson.model for lesson in lessons.values() if lesson.model is not None]
     try:

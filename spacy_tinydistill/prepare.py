@@ -14,7 +14,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from .components.base import Lesson, Plan
-from .corpus import Reader, copy_tokens
+from .corpus import Reader, copy_doc
 from .dataset import LEARNED, SAMPLE, Dataset, Texts, draw_texts, make_readers, make_text_reader, read_gold
 from .errors import DistillationError
 from .pipes.device import use_device
@@ -364,14 +364,17 @@ class Run:
         return dataset
 
     def _check_tokenizers(self) -> None:
-        for profile in self.profiles:
-            check_tokenizers(self.student, profile, [example.predicted for example in self.dataset.sample])
+        docs = [example.predicted for example in self.dataset.sample]
+        for i, profile in enumerate(self.profiles):
+            # The one that will be asked, where it is here.
+            tokenizer = self.teachers[i].tokenizer if self.teachers else profile.make_tokenizer()
+            check_tokenizers(self.student, profile.name, tokenizer, docs)
 
     def _check_tokens(self) -> None:
         """TD241, a teacher's pipe merges or splits tokens before one that is taught."""
         for nlp, plan in zip(self.teachers, self.plans, strict=False):
             sample = self.dataset.sample[:TOKENS_SAMPLE]
-            docs = (copy_tokens(nlp, example.predicted) for example in sample)
+            docs = (copy_doc(nlp, example.predicted) for example in sample)
             check_tokens_stay(nlp, [source for source, _ in plan.values()], docs)
 
     # From here on the student starts

@@ -1,11 +1,13 @@
 """What a config may contain, above all its [distillation] block: settings, defaults and checks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from configparser import Error as ConfigParserError
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from catalogue import RegistryError
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training import Example
@@ -187,12 +189,8 @@ def read_distillation_config(config: Config) -> DistillationConfig:
             raise DistillationError("TD002", key=key, hint=hint, known=", ".join(sorted(known)))
     # Plain values first: functions use them as arguments, such as a learning rate that depends on max_steps.
     _validate({key: value for key, value in block.items() if key not in MADE_BY_FUNCTIONS})
-    try:
+    with resolving("TD004"):
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
-    except ConfigValidationError as error:
-        raise DistillationError("TD004", reason=reason_of(error)) from None
-    except (ValueError, TypeError) as error:
-        raise DistillationError("TD004", reason=error) from None
     return _validate(resolved)
 
 
@@ -216,6 +214,29 @@ def shares_of(settings: DistillationConfig, count: int) -> list[float]:
         raise DistillationError("TD014", found=len(weights), expected=count)
     total = sum(weights)
     return [weight / total for weight in weights] or [1 / count] * count
+
+
+@contextmanager
+def resolving(code: str) -> Iterator[None]:
+    """Number what goes wrong where a config's functions are called or its components are made.
+
+    Args:
+        code: The number, of a message with a `reason`.
+
+    Raises:
+        DistillationError: TD004, a function is not registered, or needs a package that is not installed; else `code`.
+    """
+    try:
+        yield
+    except DistillationError:
+        raise
+    except ConfigValidationError as error:
+        raise DistillationError(code, reason=reason_of(error)) from None
+    except (ImportError, RegistryError) as error:
+        raise DistillationError("TD004", reason=error) from error
+    except Exception as error:  # Whatever a function of somebody else's making raises
+        reason = error if isinstance(error, ValueError | TypeError | OSError) else repr(error)
+        raise DistillationError(code, reason=reason) from error
 
 
 def reason_of(error: ConfigValidationError) -> str:
@@ -251,12 +272,8 @@ def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) 
     Raises:
         DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
     """
-    try:
+    with resolving("TD210"):
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
-    except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=reason_of(error)) from None
-    except ValueError as error:
-        raise DistillationError("TD210", reason=error) from None
     for key in ("eval_frequency", "accumulate_gradient"):
         if training[key] < 1:
             raise DistillationError("TD012", key=key, value=training[key])

@@ -62,12 +62,14 @@ WIDE = {
     "test_fuzz.py",
     "test_hugging_face.py",
     "test_kept.py",
+    "test_languages.py",
     "test_layout.py",
     "test_light_base.py",
     "test_llm.py",
     "test_mirrors.py",
     "test_scripts.py",
     "test_security.py",
+    "test_tokenizers.py",
     "test_ud.py",
 }
 

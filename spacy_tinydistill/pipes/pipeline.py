@@ -27,6 +27,8 @@ def load_teacher(name: str | Path) -> Language:
         raise DistillationError("TD201", name=name, reason=error) from error
     except (ImportError, ValueError) as error:
         raise DistillationError("TD202", name=name, reason=error) from error
+    except Exception as error:  # Whatever a component or a tokenizer of somebody else's making raises
+        raise DistillationError("TD202", name=name, reason=repr(error)) from error
 
 
 def find_pipeline(name: str | Path) -> Path:

@@ -61,8 +61,9 @@ class TeacherProfile:
     meta: dict[str, Any]
     bytes_on_disk: int | None  # None where it was never on disk
     tokenizer_config: dict[str, Any]
-    tokenizer: bytes | None  # As the tokenizer writes itself; None where it cannot
+    tokenizer: bytes | None  # As the tokenizer writes itself to bytes, in what was recorded before `tokenizer_files`
     pipes: dict[str, PipeProfile]  # Disabled ones, too
+    tokenizer_files: dict[str, bytes] = field(default_factory=dict)  # What it writes to disk as `FILES_NAME`
 
     @property
     def name(self) -> str:
@@ -78,9 +79,16 @@ class TeacherProfile:
         """Make the teacher's tokenizer again, with a vocabulary of its own."""
         nlp = spacy.blank(self.lang)
         tokenizer = registry.resolve({"tokenizer": self.tokenizer_config})["tokenizer"](nlp)
+        self.load_tokenizer(tokenizer)
+        return tokenizer
+
+    def load_tokenizer(self, tokenizer: Any) -> None:
+        """Give a tokenizer that was made by `tokenizer_config` what the teacher's holds, as spaCy loads it."""
         if self.tokenizer is not None:
             tokenizer.from_bytes(self.tokenizer, exclude=["vocab"])
-        return tokenizer
+            return
+        with TemporaryDirectory() as folder:
+            tokenizer.from_disk(write_files(self.tokenizer_files, Path(folder)), exclude=["vocab"])
 
     def to_bytes(self) -> bytes:
         """Write the profile as MessagePack."""
@@ -97,16 +105,45 @@ _PROFILE = TypeAdapter(TeacherProfile)
 
 
 def profile_teacher(teacher: Language) -> TeacherProfile:
-    """Take down what a student needs of a loaded teacher."""
-    tokenizer: Any = teacher.tokenizer
+    """Take down what a student needs of a loaded teacher.
+
+    Raises:
+        DistillationError: TD240, see `resolve_variables`; TD242, its tokenizer cannot be made again.
+    """
     blocks = resolve_variables(teacher)["components"]
-    return TeacherProfile(
+    profile = TeacherProfile(
         meta=_as_json(teacher.meta),
         bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
-        tokenizer=tokenizer.to_bytes(exclude=["vocab"]) if hasattr(tokenizer, "to_bytes") else None,
+        tokenizer=None,
         pipes={name: _profile_pipe(name, pipe, teacher, blocks[name]) for name, pipe in teacher.components},
+        tokenizer_files=_tokenizer_files(teacher),
     )
+    _check_tokenizer(profile, teacher)
+    return profile
+
+
+def _tokenizer_files(teacher: Language) -> dict[str, bytes]:
+    try:
+        return _files_of(teacher.tokenizer)
+    except Exception as error:  # Whatever a tokenizer of somebody else's making raises
+        reason = "it cannot be saved" if hasattr(teacher.tokenizer, "to_disk") else "it has no to_disk"
+        raise DistillationError(
+            "TD242", tokenizer=full_name(type(teacher.tokenizer)), reason=f"{reason} ({error!r})"
+        ) from error
+
+
+def _check_tokenizer(profile: TeacherProfile, teacher: Language) -> None:
+    found = type(teacher.tokenizer)
+    try:
+        made = profile.make_tokenizer()
+    except Exception as error:  # Likewise
+        raise DistillationError(
+            "TD242", tokenizer=full_name(found), reason=f"it cannot be loaded again ({error!r})"
+        ) from error
+    if type(made) is not found:
+        reason = f"[nlp.tokenizer] of its config makes a {full_name(type(made))}"
+        raise DistillationError("TD242", tokenizer=full_name(found), reason=reason)
 
 
 def measure_bytes(nlp: Language) -> int | None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +13,7 @@ from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer, Trainabl
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import copy_config, load_model_from_config
-from thinc.api import Config, ConfigValidationError, fix_random_seed
+from thinc.api import Config, fix_random_seed
 
 from ..components.annotations import Annotations, needed_labels
 from ..components.base import Lesson, Plan
@@ -22,7 +22,7 @@ from ..errors import DistillationError
 from ..files import remove
 from ..pipes.pipeline import full_name, is_encoder, pipes_of, spacy_kind
 from ..pipes.profile import PipeProfile, TeacherProfile, write_files
-from ..schemas import DistillationConfig, reason_of
+from ..schemas import DistillationConfig, resolving
 from ..targets.records import LessonPlan
 
 # What spaCy itself writes into a pipeline's folder, beside a folder for each pipe.
@@ -43,23 +43,21 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     lang = config.interpolate().get("nlp", {}).get("lang")
     if lang != teacher.lang:
         raise DistillationError("TD209", teacher=teacher.lang, student=lang)
-    try:
+    with resolving("TD210"):
         fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
-    except DistillationError:
-        raise
-    except ConfigValidationError as error:
-        raise DistillationError("TD210", reason=reason_of(error)) from None
-    except ValueError as error:
-        raise DistillationError("TD210", reason=error) from None
     for name in student.pipe_names:
         if name in TAKEN_NAMES or "/" in name or "\\" in name:
             raise DistillationError("TD225", pipe=name, taken=" and ".join(TAKEN_NAMES))
     # spaCy's limit guards the memory of a parser, which never sees a whole text here, and would end an evaluation.
     student.max_length = sys.maxsize
-    if teacher.tokenizer is not None and student.config["nlp"]["tokenizer"] == teacher.tokenizer_config:
-        student.tokenizer.from_bytes(teacher.tokenizer, exclude=["vocab"])  # type: ignore[union-attr]
+    if _has_tokenizer_of(teacher, student):
+        teacher.load_tokenizer(student.tokenizer)
     return student
+
+
+def _has_tokenizer_of(teacher: TeacherProfile, student: Language) -> bool:
+    return student.config["nlp"]["tokenizer"] == teacher.tokenizer_config
 
 
 def plan_lessons(student: Language, teacher: Language, settings: DistillationConfig) -> Plan:
@@ -131,20 +129,25 @@ def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], se
     return plan
 
 
-def check_tokenizers(student: Language, teacher: TeacherProfile, docs: Iterable[Doc]) -> None:
-    """Compare the two tokenizers on the texts of some Docs.
+def check_tokenizers(student: Language, name: str, tokenizer: Callable[[str], Doc], docs: Iterable[Doc]) -> None:
+    """Compare two tokenizers on the texts of some Docs.
+
+    Args:
+        student: The pipeline.
+        name: The teacher's name.
+        tokenizer: The teacher's.
+        docs: The Docs.
 
     Raises:
         DistillationError: TD204, they differ.
     """
-    tokenizer = teacher.make_tokenizer()
     for doc in docs:
         ours = [token.text for token in student.tokenizer(doc.text)]
         theirs = [token.text for token in tokenizer(doc.text)]
         if ours != theirs:
             at = next(i for i, (a, b) in enumerate(zip([*ours, None], [*theirs, None], strict=False)) if a != b)
             raise DistillationError(
-                "TD204", name=teacher.name, text=doc.text[:60], teacher=theirs[at : at + 5], student=ours[at : at + 5]
+                "TD204", name=name, text=doc.text[:60], teacher=theirs[at : at + 5], student=ours[at : at + 5]
             )
 
 
@@ -197,16 +200,16 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
                 srsly.write_json(file, labels)
                 reader = {"@readers": "spacy.read_labels.v1", "path": str(file), "require": True}
                 configured.setdefault(name, {})["labels"] = reader
+        tokenizer = student.tokenizer
+        if _has_tokenizer_of(teacher, student):
+            # A function has no `initialize`, which would make it anew, without what the teacher's holds.
+            student.tokenizer = lambda text: tokenizer(text)
         try:
-            fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
-            student.initialize(lambda: examples)
-        except DistillationError:
-            raise
-        except ConfigValidationError as error:
-            raise DistillationError("TD210", reason=reason_of(error)) from None
-        except (ValueError, OSError) as error:
-            raise DistillationError("TD210", reason=error) from None
+            with resolving("TD210"):
+                fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
+                student.initialize(lambda: examples)
         finally:
+            student.tokenizer = tokenizer
             student.config["initialize"]["components"] = original
     # Again: what they are initialized with is a setting, too.
     _take_settings(student, teacher, plan)

@@ -9,6 +9,7 @@ import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from ..corpus import is_annotated
 from ..errors import DistillationError
 
 # The record of one pipe on one Doc. Always NumPy arrays on the host, whatever device the teacher is on.
@@ -36,12 +37,13 @@ class Record:
     words: list[str]
     spaces: list[bool]
     norms: dict[int, str]  # Of the tokens whose norm is not their word's own
+    preset: bytes | None = None  # The Doc with what its tokenizer wrote beside tokens; None where that is nothing
     targets: Targets = field(default_factory=dict)  # Of a Doc to learn on
     annotated: bytes | None = None  # Of a Doc to be scored on: the teacher's, as `annotated_bytes` writes it
 
     @classmethod
     def from_doc(cls, doc: Doc, role: Role = Role.TEXT, index: int = 0) -> "Record":
-        """Take down a Doc's tokens, without annotations."""
+        """Take down a Doc as its tokenizer made it."""
         return cls(
             role=role,
             index=index,
@@ -49,6 +51,7 @@ class Record:
             spaces=[bool(token.whitespace_) for token in doc],
             # The "not" of "n't" is of the tokenizer's making and on the token alone; spaCy's encoders read it.
             norms={token.i: token.norm_ for token in doc if token.norm != token.lex.norm},
+            preset=annotated_bytes(doc, with_user_data=True) if is_annotated(doc) or doc.user_data else None,
         )
 
     def __len__(self) -> int:
@@ -61,7 +64,16 @@ class Record:
         return "".join(f"{word} " if space else word for word, space in zip(self.words, self.spaces, strict=True))
 
     def make_doc(self, vocab: Vocab) -> Doc:
-        """Make a Doc of the tokens, without annotations."""
+        """Make the Doc as its tokenizer made it: of most, the tokens, without annotations.
+
+        Raises:
+            DistillationError: TD628, what the tokenizer wrote is not of `from_doc`'s making.
+        """
+        if self.preset is not None:
+            doc = read_annotated_bytes(self.preset, vocab)
+            if [token.text for token in doc] != list(self.words):
+                raise DistillationError("TD628", reason="its words are others")
+            return doc
         doc = Doc(vocab, words=self.words, spaces=self.spaces)
         for i, norm in self.norms.items():
             doc[i].norm_ = norm
@@ -72,12 +84,13 @@ class Record:
         return read_annotated_bytes(self.annotated, vocab) if self.annotated else self.make_doc(vocab)
 
 
-def annotated_bytes(doc: Doc) -> bytes:
-    """Write a Doc with its annotations, without tensors and user data, and the same way each time.
+def annotated_bytes(doc: Doc, *, with_user_data: bool = False) -> bytes:
+    """Write a Doc with its annotations, without tensors, and the same way each time.
 
     `Doc.to_bytes` writes the Doc's strings in the order of a set, which is another in each process.
     """
-    fields = srsly.msgpack_loads(doc.to_bytes(exclude=["tensor", "user_data"]))
+    left_out = ["tensor"] if with_user_data else ["tensor", "user_data"]
+    fields = srsly.msgpack_loads(doc.to_bytes(exclude=left_out))
     fields["strings"] = sorted(fields["strings"])
     return srsly.msgpack_dumps(fields)
 
@@ -89,7 +102,7 @@ def read_annotated_bytes(data: bytes, vocab: Vocab) -> Doc:
         DistillationError: TD628, they are not of its making.
     """
     try:
-        return Doc(vocab).from_bytes(data, exclude=["tensor", "user_data"])
+        return Doc(vocab).from_bytes(data, exclude=["tensor"])
     except Exception as error:  # MessagePack of somebody else's making can break in any way
         raise DistillationError("TD628", reason=f"{type(error).__name__}: {error}") from error
 

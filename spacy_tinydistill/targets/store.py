@@ -70,6 +70,9 @@ COLUMNS = {
     "annotated": pa.large_binary(),
 }
 
+# A column that is there where a tokenizer writes more than tokens.
+PRESET = "preset"
+
 # Of a column that holds the shapes of another's arrays.
 SHAPE = pa.list_(pa.int32())
 
@@ -343,6 +346,7 @@ class _ShardReader:
             self.roles = batch["role"].to_numpy()
             self.indices = batch["index"].to_numpy()
             self.annotated = batch["annotated"]
+            self.preset = batch[PRESET] if PRESET in batch.schema.names else None
             self.words = _Rows(batch["words"], batch["words"].values.to_pylist())
             self.spaces = _Rows(batch["spaces"])
             self.norms_at = _Rows(batch["norms.at"])
@@ -404,6 +408,7 @@ class _ShardReader:
             words=self.words[row],
             spaces=self.spaces[row].astype(bool).tolist(),
             norms=dict(zip(self.norms_at[row].tolist(), self.norms[row], strict=True)),
+            preset=None if self.preset is None else self.preset[row].as_py(),
             targets=targets,
             annotated=self.annotated[row].as_py(),
         )
@@ -421,7 +426,9 @@ def _check_columns(batch: Any) -> None:
             raise ValueError(f"{name} is {column.type}, expected {kind}")
         if name != "annotated" and (column.null_count or (pa.types.is_list(kind) and column.values.null_count)):
             raise ValueError(f"{name} has nulls")
-    for name in set(batch.schema.names) - COLUMNS.keys():
+    if PRESET in batch.schema.names and batch[PRESET].type != pa.large_binary():
+        raise ValueError(f"{PRESET} is {batch[PRESET].type}, expected {pa.large_binary()}")
+    for name in set(batch.schema.names) - COLUMNS.keys() - {PRESET}:
         kind = batch[name].type
         is_number = (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
             pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)
@@ -492,6 +499,8 @@ def to_arrow(records: Sequence[Record]) -> bytes:
         "norms": pa.array([list(item.norms.values()) for item in records], pa.list_(pa.string())),
         "annotated": pa.array([item.annotated for item in records], pa.large_binary()),
     }
+    if any(item.preset is not None for item in records):
+        columns[PRESET] = pa.array([item.preset for item in records], pa.large_binary())
     names = dict.fromkeys((pipe, name) for item in records for pipe, said in item.targets.items() for name in said)
     for pipe, name in names:
         arrays = [item.targets.get(pipe, {}).get(name) for item in records]

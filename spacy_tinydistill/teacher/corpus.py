@@ -6,7 +6,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..corpus import Reader, copy_tokens, text_corpus
+from ..corpus import Reader, copy_doc, text_corpus
 from ..pipes.pipeline import load_teacher
 
 
@@ -62,10 +62,10 @@ def teacher_corpus(
         if not annotated:
             docs.extend(example.predicted for example in read_text(nlp))
             nlp_teacher = load_teacher(teacher)
-            copies = (copy_tokens(nlp_teacher, doc) for doc in docs)
+            copies = (copy_doc(nlp_teacher, doc) for doc in docs)
             annotated.extend(annotate(nlp_teacher, copies, hard=True))
         for doc, data in zip(docs, annotated, strict=True):
             if data is not None:
-                yield Example(copy_tokens(nlp, doc), Doc(nlp.vocab).from_bytes(data))
+                yield Example(copy_doc(nlp, doc), Doc(nlp.vocab).from_bytes(data))
 
     return read

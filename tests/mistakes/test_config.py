@@ -6,12 +6,29 @@ from collections.abc import Callable
 
 import pytest
 import spacy
+from spacy.util import registry
 
 from helpers.commands import assert_refused
 from helpers.mistakes import Mistakes, World
 from helpers.tiny_teacher import TEXTS, write_gold
 
 mistake = Mistakes()
+
+
+def import_what_is_missing() -> None:
+    import not_installed_anywhere  # noqa: F401
+
+
+def raise_key_error() -> None:
+    raise KeyError("no key")
+
+
+registry.loggers("tests.LoggerOfAMissingPackage.v1")(import_what_is_missing)
+registry.readers("tests.ReaderOfAMissingPackage.v1")(import_what_is_missing)
+registry.architectures("tests.ArchitectureOfAMissingPackage.v1")(import_what_is_missing)
+registry.tokenizers("tests.TokenizerOfAMissingPackage.v1")(import_what_is_missing)
+registry.callbacks("tests.CallbackOfAMissingPackage.v1")(import_what_is_missing)
+registry.architectures("tests.ArchitectureThatFails.v1")(raise_key_error)
 
 
 @mistake("TD001", "[nlp]", "init distill-config")
@@ -105,6 +122,36 @@ def function_with_an_argument_of_a_wrong_type(world: World) -> None:
 @mistake("TD004", "tests.NoSuchReader.v1")
 def unknown_reader(world: World) -> None:
     world.config["corpora"]["distill"]["@readers"] = "tests.NoSuchReader.v1"
+
+
+@mistake("TD004", "not_installed_anywhere", "--code", "install it")
+def logger_of_a_package_that_is_not_installed(world: World) -> None:
+    world.config["training"]["logger"] = {"@loggers": "tests.LoggerOfAMissingPackage.v1"}
+
+
+@mistake("TD004", "not_installed_anywhere")
+def reader_of_a_package_that_is_not_installed(world: World) -> None:
+    world.config["corpora"]["distill"] = {"@readers": "tests.ReaderOfAMissingPackage.v1"}
+
+
+@mistake("TD004", "not_installed_anywhere")
+def architecture_of_a_package_that_is_not_installed(world: World) -> None:
+    world.config["components"]["tagger"]["model"] = {"@architectures": "tests.ArchitectureOfAMissingPackage.v1"}
+
+
+@mistake("TD004", "not_installed_anywhere")
+def tokenizer_of_a_package_that_is_not_installed(world: World) -> None:
+    world.config["nlp"]["tokenizer"] = {"@tokenizers": "tests.TokenizerOfAMissingPackage.v1"}
+
+
+@mistake("TD004", "not_installed_anywhere")
+def callback_of_a_package_that_is_not_installed(world: World) -> None:
+    world.config["initialize"]["before_init"] = {"@callbacks": "tests.CallbackOfAMissingPackage.v1"}
+
+
+@mistake("TD210", "KeyError('no key')")
+def architecture_that_fails(world: World) -> None:
+    world.config["components"]["tagger"]["model"] = {"@architectures": "tests.ArchitectureThatFails.v1"}
 
 
 @mistake("TD210", "max_len")

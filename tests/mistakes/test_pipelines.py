@@ -49,6 +49,12 @@ def teacher_with_an_unknown_architecture(world: World) -> None:
     file.write_text(file.read_text().replace("spacy.Tagger.v2", "no.Architecture.v1"))
 
 
+@mistake("TD202", "broken_teacher", "no.Tokenizer.v1", "--code")
+def teacher_with_an_unknown_tokenizer(world: World) -> None:
+    file = copy_teacher(world) / "config.cfg"
+    file.write_text(file.read_text().replace("spacy.Tokenizer.v1", "no.Tokenizer.v1"))
+
+
 @mistake("TD202", "broken_teacher")
 def teacher_with_a_wrong_setting(world: World) -> None:
     file = copy_teacher(world) / "config.cfg"
@@ -180,7 +186,7 @@ def unknown_language(world: World) -> None:
     world.args = ["--nlp.lang", "klingon"]
 
 
-@mistake("TD210", "no.Architecture.v1")
+@mistake("TD004", "no.Architecture.v1")
 def student_of_an_unknown_architecture(world: World) -> None:
     world.args = ["--components.tagger.model.@architectures", "no.Architecture.v1"]
 
@@ -195,7 +201,7 @@ def student_pipe_without_a_block(world: World) -> None:
     del world.config["components"]["tagger"]
 
 
-@mistake("TD210", "no.Logger.v1")
+@mistake("TD004", "no.Logger.v1")
 def unknown_logger(world: World) -> None:
     world.args = ["--training.logger.@loggers", "no.Logger.v1"]
 
