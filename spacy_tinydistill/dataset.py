@@ -348,7 +348,7 @@ def make_readers(config: Config, settings: DistillationConfig, training: dict[st
         section, _, block = (name or "").partition(".")
         if name is not None and (section != "corpora" or block not in corpora):
             raise DistillationError("TD006", key=key, value=name)
-        with resolving("TD004"):
+        with resolving():
             readers.append(registry.resolve({block: corpora[block]})[block] if name else lambda nlp: ())
     return dict(zip(("distill", "gold", "dev"), readers, strict=True))
 

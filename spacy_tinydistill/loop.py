@@ -113,7 +113,7 @@ def distill(
     if frozen:
         stdout.write(msg.info(f"Frozen components: {frozen}") + "\n")
     stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
-    with student.select_pipes(disable=frozen), resolving("TD210"):
+    with student.select_pipes(disable=frozen), resolving(of_student=True):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
     projections = [lesson.model for lesson in lessons.values() if lesson.model is not None]
     try:

@@ -189,7 +189,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
             raise DistillationError("TD002", key=key, hint=hint, known=", ".join(sorted(known)))
     # Plain values first: functions use them as arguments, such as a learning rate that depends on max_steps.
     _validate({key: value for key, value in block.items() if key not in MADE_BY_FUNCTIONS})
-    with resolving("TD004"):
+    with resolving():
         resolved: dict[str, Any] = registry.resolve({"distillation": block})["distillation"]
     return _validate(resolved)
 
@@ -217,26 +217,30 @@ def shares_of(settings: DistillationConfig, count: int) -> list[float]:
 
 
 @contextmanager
-def resolving(code: str) -> Iterator[None]:
+def resolving(*, of_student: bool = False) -> Iterator[None]:
     """Number what goes wrong where a config's functions are called or its components are made.
 
     Args:
-        code: The number, of a message with a `reason`.
+        of_student: Whether it is a student that is made, of which more is wrong than a function.
 
     Raises:
-        DistillationError: TD004, a function is not registered, or needs a package that is not installed; else `code`.
+        DistillationError: TD004, a function cannot be made, is not registered, or needs a package that is not
+            installed; TD210, spaCy refuses a student's config, or one of its components raises something.
     """
+
+    def number(reason: object) -> DistillationError:
+        return DistillationError("TD210", reason=reason) if of_student else DistillationError("TD004", reason=reason)
+
     try:
         yield
     except DistillationError:
         raise
     except ConfigValidationError as error:
-        raise DistillationError(code, reason=reason_of(error)) from None
+        raise number(reason_of(error)) from None
     except (ImportError, RegistryError) as error:
         raise DistillationError("TD004", reason=error) from error
     except Exception as error:  # Whatever a function of somebody else's making raises
-        reason = error if isinstance(error, ValueError | TypeError | OSError) else repr(error)
-        raise DistillationError(code, reason=reason) from error
+        raise number(error if isinstance(error, ValueError | TypeError | OSError) else repr(error)) from error
 
 
 def reason_of(error: ConfigValidationError) -> str:
@@ -272,7 +276,7 @@ def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) 
     Raises:
         DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
     """
-    with resolving("TD210"):
+    with resolving(of_student=True):
         training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
     for key in ("eval_frequency", "accumulate_gradient"):
         if training[key] < 1:

@@ -43,7 +43,7 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     lang = config.interpolate().get("nlp", {}).get("lang")
     if lang != teacher.lang:
         raise DistillationError("TD209", teacher=teacher.lang, student=lang)
-    with resolving("TD210"):
+    with resolving(of_student=True):
         fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
     for name in student.pipe_names:
@@ -205,7 +205,7 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
             # A function has no `initialize`, which would make it anew, without what the teacher's holds.
             student.tokenizer = lambda text: tokenizer(text)
         try:
-            with resolving("TD210"):
+            with resolving(of_student=True):
                 fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
                 student.initialize(lambda: examples)
         finally:
