@@ -384,7 +384,7 @@ def test_evaluations_of_a_run_decode_in_batches(faster, monkeypatch, tmp_path):
     decode = acceleration._set_entities
     monkeypatch.setattr(acceleration, "_set_entities", lambda *given: decoded.append(len(given[0])) or decode(*given))
     settings = {"distillation.max_steps": 4, "training.eval_frequency": 2}
-    distill(tmp_path / "teacher", write_texts(tmp_path / "texts.jsonl"), output=tmp_path / "out", overrides=settings)
+    distill(tmp_path / "teacher", write_texts(tmp_path / "texts.txt"), output=tmp_path / "out", overrides=settings)
     assert decoded
     assert type(spacy.load(tmp_path / "out" / "model-best").get_pipe("ner")) is EntityRecognizer
 
