@@ -1,11 +1,11 @@
 """What a student's meta.json says of its origin."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from typing import Any
 
 from spacy.language import Language
-from spacy.util import get_minor_version_range
+from spacy.util import get_minor_version_range, split_requirement
 
 from ..pipes.pipeline import pipes_of
 from ..pipes.profile import TeacherProfile
@@ -25,7 +25,8 @@ def add_origin(
 ) -> None:
     """Write into the student's meta what it comes from, under "distillation", and the licence of each teacher.
 
-    Also, for `spacy package`, what a student needs beside spaCy: nothing, unless it is a transformer.
+    Also, for `spacy package`, what a student needs: any spaCy that this library runs on, not only one as new as that
+    which made it, since older wheels may decode faster; and beside spaCy nothing, unless it is a transformer.
 
     Args:
         student: Changed in place; what its own meta already declares is kept. Its own scores are in "performance".
@@ -35,6 +36,8 @@ def add_origin(
         texts: What it learned on: the `names` of the files, and how many `documents`, None where not known.
         left_out: The teacher's pipes that it does not have although nobody asked for that, each with the reason.
     """
+    versions = dict(map(split_requirement, requires("spacy-tinydistill") or []))
+    student.meta["spacy_version"] = versions["spacy"]
     if any(transformers_of(pipes_of(student))):
         # spaCy would find that our architecture is in the config, and name the library without the extra.
         ours = f"spacy-tinydistill[tiny-transformer]{get_minor_version_range(version('spacy-tinydistill'))}"

@@ -1,15 +1,21 @@
 """A distilled student: what it says of its origin, and that it is a plain spaCy pipeline."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import spacy
 from spacy.cli.package import package
+from spacy.util import split_requirement
 
 from helpers.plain_spacy import BLOCKED, LOAD_WHERE_BLOCKED
 from helpers.tiny_teacher import LANGUAGE, TEXTS
+
+# Any version that this library runs on, not only that which made the student.
+SETUP = (Path(__file__).parents[2] / "setup.cfg").read_text(encoding="utf8")
+SPACY = re.search(r"^ +(spacy[<>=].*)$", SETUP, re.MULTILINE)[1]
 
 
 def test_meta_says_where_the_student_comes_from(distilled: Path) -> None:
@@ -60,10 +66,12 @@ def test_the_block_blocks() -> None:
 
 
 def test_a_package_of_a_student_requires_spacy_alone(distilled: Path, tmp_path: Path) -> None:
-    package(distilled, tmp_path, name="songs", version="0.0.1", create_wheel=False, create_sdist=False)
+    made = {"name": "songs", "version": "0.0.1", "create_wheel": False, "create_sdist": False}
+    package(distilled, tmp_path, require_parent=True, **made)
     (root,) = tmp_path.iterdir()
     meta = json.loads((root / "meta.json").read_text(encoding="utf8"))
-    assert meta["requirements"] == []
+    (required,) = map(split_requirement, meta["requirements"])
+    assert required == ("spacy", split_requirement(SPACY)[1])
     assert meta["distillation"]["teacher"]["name"] == "tiny_teacher"
     for file in root.rglob("*"):
         if file.suffix in (".py", ".cfg", ".toml", ".txt") and file.name != "config.cfg":
