@@ -303,8 +303,8 @@ MESSAGES: dict[str, str] = {
     "JavaScript. Distil a student that does not read this attribute.",
     "TD706": "The regular expression {which} of the student's tokenizer has {construct}, which has no translation to "
     "JavaScript. Write the expression without.",
-    "TD707": "The pipe {pipe!r} searches with a beam of {found}; in JavaScript there is greedy search alone. Set its "
-    "beam_width to 1.",
+    "TD707": "The pipe {pipe!r} searches with a beam of {found} behind {earlier!r}, which sets entities; in JavaScript "
+    "nothing may have set any before a beam. Set its beam_width to 1, or put it first.",
     "TD708": "The pipe {pipe!r} has {setting} = {found}, which has no counterpart in JavaScript. Expected: {expected}.",
     "TD709": "The weights of {pipe!r} cannot be rounded to {precision}: {reason}. Choose another precision.",
     "TD710": "A pattern of the pipe {pipe!r} has {what}, which has no counterpart in JavaScript: {pattern}. Write it "

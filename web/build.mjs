@@ -13,7 +13,7 @@ const common = { bundle: true, target: "es2022", charset: "utf8", legalComments:
 
 await build({ ...common, entryPoints: [inHere("src/wasm.ts")], format: "esm", outfile: inHere("build/wasm.mjs") });
 const { assemble } = await import(inHere("build/wasm.mjs"));
-const kernels = [true, false].map((fused) => Buffer.from(assemble(fused)).toString("base64"));
+const kernels = Buffer.from(assemble()).toString("base64");
 
 const runtime = { ...common, minify: true, define: { KERNELS: JSON.stringify(kernels) }, entryPoints: [inHere("src/index.ts")] };
 const forPages = inHere("../spacy_tinydistill/web/runtime.js");

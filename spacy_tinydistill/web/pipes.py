@@ -59,7 +59,7 @@ def describe_pipe(student: Student, name: str, pipe: Any) -> Description | None:
     describe = _PIPES.get(factory)
     if describe is None:
         raise DistillationError("TD702", pipe=name, factory=factory, known=", ".join(sorted(_PIPES)))
-    return {"name": name, "type": factory, **describe(student, name, pipe)}
+    return {"name": name, "type": factory.removeprefix("beam_"), **describe(student, name, pipe)}
 
 
 def _token_labels(student: Student, name: str, pipe: Any) -> Description:
@@ -130,8 +130,10 @@ def _trainable_lemmatizer(student: Student, name: str, pipe: Any) -> Description
 def _transitions(student: Student, name: str, pipe: Any) -> Description:
     config = student.model_config(name)
     _expect(name, "architecture", config["@architectures"], "spacy.TransitionBasedParser.v2")
-    if pipe.cfg["beam_width"] != 1:
-        raise DistillationError("TD707", pipe=name, found=pipe.cfg["beam_width"])
+    width = pipe.cfg["beam_width"]
+    if width != 1 and (earlier := _earlier(student.nlp, name, {"entity_ruler", "span_ruler", "ner", "beam_ner"})):
+        # Entities that are there already may have labels that the beam has no scores for.
+        raise DistillationError("TD707", pipe=name, found=width, earlier=earlier)
     _expect(name, "learn_tokens", bool(pipe.cfg.get("learn_tokens")), False)
     model = pipe.model
     # spaCy gives labels that it met after training the lowest score of a whole batch.
@@ -145,6 +147,7 @@ def _transitions(student: Student, name: str, pipe: Any) -> Description:
         "linear": student.weights.of(linear, "W", "b"),
         "lower": student.weights.of(model.get_ref("lower"), "W", "b", "pad"),
         "upper": upper and student.weights.of(upper, "W", "b"),
+        "beam": {"width": width, "density": pipe.cfg["beam_density"]},
     }
 
 
@@ -186,6 +189,21 @@ def _spancat(student: Student, name: str, pipe: Any) -> Description:
         "threshold": pipe.cfg["threshold"],
         "max_positive": pipe.cfg["max_positive"],
         "allow_overlap": pipe.cfg["allow_overlap"],
+    }
+
+
+def _span_finder(student: Student, name: str, pipe: Any) -> Description:
+    config = student.model_config(name)
+    _expect(name, "architecture", config["@architectures"], "spacy.SpanFinder.v1")
+    _expect(name, "scorer", config["scorer"].get("@layers"), "spacy.LinearLogistic.v1")
+    (output,) = [node for node in pipe.model.get_ref("scorer").walk() if node.has_param("W")]
+    return {
+        "encoder": student.encoders.number_of(name, config["tok2vec"], pipe.model.get_ref("tok2vec")),
+        **student.weights.of(output, "W", "b"),
+        "key": pipe.cfg["spans_key"],
+        "threshold": pipe.cfg["threshold"],
+        "min_length": pipe.cfg["min_length"],
+        "max_length": pipe.cfg["max_length"],
     }
 
 
@@ -231,9 +249,10 @@ def _expect(pipe: str, setting: str, found: Any, *expected: Any) -> None:
     raise DistillationError("TD708", pipe=pipe, setting=setting, found=found, expected=known)
 
 
-def _earlier(nlp: Language, name: str, factories: set[str]) -> bool:
+def _earlier(nlp: Language, name: str, factories: set[str]) -> str | None:
+    """The first pipe before another one that one of these factories made."""
     earlier = nlp.pipe_names[: nlp.pipe_names.index(name)]
-    return any(nlp.get_pipe_meta(other).factory in factories for other in earlier)
+    return next((other for other in earlier if nlp.get_pipe_meta(other).factory in factories), None)
 
 
 # By spaCy's factory.
@@ -244,10 +263,13 @@ _PIPES: dict[str, Callable[[Student, str, Any], Description]] = {
     "trainable_lemmatizer": _trainable_lemmatizer,
     "parser": _transitions,
     "ner": _transitions,
+    "beam_parser": _transitions,
+    "beam_ner": _transitions,
     "textcat": _textcat,
     "textcat_multilabel": _textcat,
     "spancat": _spancat,
     "spancat_singlelabel": _spancat,
+    "span_finder": _span_finder,
     "sentencizer": _sentencizer,
     "attribute_ruler": _attribute_ruler,
     "entity_ruler": _ruler,

@@ -16,7 +16,7 @@ import { Parser } from "./parser.js";
 import type { Model, Pipe, Reading } from "./pipe.js";
 import { AttributeRuler, EntityRuler, SpanRuler } from "./rules.js";
 import { Sentencizer } from "./sentencizer.js";
-import { SpanCategorizer } from "./spancat.js";
+import { SpanCategorizer, SpanFinder } from "./spancat.js";
 import { Lemmatizer, Morphologizer, Senter, Tagger } from "./tagger.js";
 import { TextCategorizer } from "./textcat.js";
 import { type DescribedTokenizer, Tokenizer } from "./tokenizer.js";
@@ -58,7 +58,7 @@ const MOST_CHARACTERS = 1_000_000;
 const PIPES: Record<string, new (model: Model, described: never) => Pipe> = {
   tagger: Tagger, morphologizer: Morphologizer, senter: Senter, trainable_lemmatizer: Lemmatizer, parser: Parser,
   ner: EntityRecognizer, textcat: TextCategorizer, textcat_multilabel: TextCategorizer, spancat: SpanCategorizer,
-  spancat_singlelabel: SpanCategorizer, sentencizer: Sentencizer, attribute_ruler: AttributeRuler, entity_ruler: EntityRuler,
+  spancat_singlelabel: SpanCategorizer, span_finder: SpanFinder, sentencizer: Sentencizer, attribute_ruler: AttributeRuler, entity_ruler: EntityRuler,
   span_ruler: SpanRuler,
 };
 

@@ -1,7 +1,7 @@
 /** Where numbers lie, and what is done with many of them at once: in WebAssembly where there is some, else in JavaScript. */
 
-/** The kernels that wasm.ts assembles, in base64, with and without an instruction that multiplies and adds; from build.mjs. */
-declare const KERNELS: [string, string];
+/** The kernels that wasm.ts assembles, in base64; from build.mjs. */
+declare const KERNELS: string;
 
 import { ensure } from "./format.js";
 
@@ -82,9 +82,12 @@ export class Heap {
 }
 
 function compile(): WebAssembly.Module | undefined {
-  for (const kernel of KERNELS) {
+  const code = atob(KERNELS);
+  // Nothing three times, local.get, f32x4.relaxed_madd; else f32x4.mul, local.get, f32x4.add, which more browsers have.
+  const withoutFused = code.replace(/\x01{3}(\x20.)\xfd\x85\x02/gs, "\xfd\xe6\x01$1\xfd\xe4\x01");
+  for (const kernel of [code, withoutFused]) {
     try {
-      return new WebAssembly.Module(Uint8Array.from(atob(kernel), (char) => char.charCodeAt(0)));
+      return new WebAssembly.Module(Uint8Array.from(kernel, (char) => char.charCodeAt(0)));
     } catch {
       // No such instructions here, or no WebAssembly at all.
     }

@@ -1,59 +1,69 @@
 /** spaCy's dependency parser: arc-eager (Nivre, 2004) with moves that break sentences and put words back. */
 
 import type { Doc, Token } from "./doc.js";
-import { ensure } from "./format.js";
 import type { Model, Pipe, Reading } from "./pipe.js";
-import { type DescribedTransitions, Transitions } from "./transitions.js";
+import { type DescribedTransitions, type Move, type State, Transitions } from "./transitions.js";
 
 const SHIFT = 0, REDUCE = 1, LEFT = 2, RIGHT = 3, BREAK = 4;
 const KINDS = "SDLRB";
 
+/** The label of parts of one word. */
+const SUBTOKEN = "subtok";
+
 /** What separates a label from that of the head to which its word is to be attached instead (Nivre and Nilsson, 2005). */
 const DELIMITER = "||";
 
-class State {
-  readonly heads: Int32Array;
-  readonly labels: Int32Array;
-  readonly stack: number[] = [];
+class Parse implements State {
+  heads: Int32Array;
+  labels: string[] = [];
+  private stack: number[] = [];
   /** Words put back from the stack, the next one last. */
-  private readonly again: number[] = [];
+  private again: number[] = [];
   private next = 0;
-  private readonly left: number[][] = [];
-  private readonly right: number[][] = [];
-  private readonly isFixed: Uint8Array;
-  private readonly starts: Uint8Array;
+  private left: number[][] = [];
+  private right: number[][] = [];
+  private isFixed: Uint8Array;
+  private starts: Uint8Array;
 
-  constructor(private readonly tokens: Token[]) {
+  constructor(private readonly tokens: Token[], private readonly moves: readonly Move[]) {
     const { length } = tokens;
     this.heads = new Int32Array(length).fill(-1);
-    this.labels = new Int32Array(length);
     this.isFixed = new Uint8Array(length);
     this.starts = new Uint8Array(length);
   }
 
+  clone(): this {
+    const copy = new Parse(this.tokens, this.moves) as this;
+    copy.next = this.next;
+    for (const name of ["heads", "isFixed", "starts"] as const) copy[name] = this[name].slice() as never;
+    for (const name of ["labels", "stack", "again"] as const) copy[name] = this[name].slice() as never;
+    for (const name of ["left", "right"] as const) copy[name] = this[name].map((words) => words.slice());
+    return copy;
+  }
+
   /** The i-th word of the stack, counted from its top, or -1. */
-  S(i: number): number {
+  private S(i: number): number {
     const at = this.stack.length - 1 - i;
     return at < 0 ? -1 : this.stack[at];
   }
 
   /** The i-th of the words to come, or -1. */
-  B(i: number): number {
+  private B(i: number): number {
     const { again } = this;
     if (i < again.length) return again[again.length - 1 - i];
     const at = this.next + i - again.length;
     return at < this.tokens.length ? at : -1;
   }
 
-  L(head: number, nth: number): number {
+  private L(head: number, nth: number): number {
     return nthLast(this.left[head], nth);
   }
 
-  R(head: number, nth: number): number {
+  private R(head: number, nth: number): number {
     return nthLast(this.right[head], nth);
   }
 
-  get rest(): number {
+  private get rest(): number {
     return this.tokens.length - this.next + this.again.length;
   }
 
@@ -69,25 +79,26 @@ class State {
     return word >= 0 && this.tokens[word].sentStart === -1;
   }
 
-  /** Which kinds of move are valid. */
-  validate(valid: boolean[]): void {
+  validate(valid: Uint8Array): void {
     const depth = this.stack.length;
-    const { rest } = this;
+    const { rest, moves } = this;
     const next = this.B(0);
-    const isStart = this.isStart(next);
-    valid[SHIFT] = depth === 0 || (rest >= 2 && !isStart && !(next >= 0 && this.isFixed[next]));
-    valid[REDUCE] = depth > 0 && (rest === 0 || !(depth === 1 && this.cannotStart(next)));
-    valid[LEFT] = valid[RIGHT] = depth > 0 && rest > 0 && !isStart;
     const second = this.B(1);
-    valid[BREAK] = rest >= 2 && second === next + 1 && !this.isStart(second) && !this.cannotStart(second);
+    const isStart = this.isStart(next);
+    const shift = depth === 0 || (rest >= 2 && !isStart && !(next >= 0 && this.isFixed[next]));
+    const reduce = depth > 0 && (rest === 0 || !(depth === 1 && this.cannotStart(next)));
+    const attach = depth > 0 && rest > 0 && !isStart;
+    const stop = rest >= 2 && second === next + 1 && !this.isStart(second) && !this.cannotStart(second);
+    // Parts of the same word follow each other.
+    const isAdjacent = this.S(0) === next - 1;
+    for (let i = 0; i < moves.length; i++) {
+      const { kind, label } = moves[i];
+      const isValid = kind === SHIFT ? shift : kind === REDUCE ? reduce : kind === BREAK ? stop : attach && (isAdjacent || label !== SUBTOKEN);
+      valid[i] = Number(isValid);
+    }
   }
 
-  /** Whether a word follows the one on the stack's top, as a part of the same word must. */
-  get isAdjacent(): boolean {
-    return this.S(0) === this.B(0) - 1;
-  }
-
-  do(kind: number, label: number): void {
+  do({ kind, label }: Move): void {
     switch (kind) {
       case SHIFT:
         this.push();
@@ -115,17 +126,40 @@ class State {
     }
   }
 
-  end(): void {
-    this.stack.length = 0;
-    this.again.length = 0;
+  force(): void {
+    this.stack = [];
+    this.again = [];
     this.next = this.tokens.length;
+  }
+
+  read(ids: Int32Array): void {
+    const s0 = this.S(0), s1 = this.S(1), b0 = this.B(0);
+    ids[0] = b0;
+    ids[1] = this.B(1);
+    ids[2] = s0;
+    ids[3] = s1;
+    ids[4] = this.S(2);
+    if (ids.length === 8) {
+      ids[5] = this.L(b0, 1);
+      ids[6] = this.L(s0, 1);
+      ids[7] = this.R(s0, 1);
+    } else {
+      ids[5] = this.L(s0, 1);
+      ids[6] = this.R(s0, 1);
+      ids[7] = this.L(b0, 1);
+      ids[8] = this.R(s0, 2);
+      ids[9] = this.L(s1, 1);
+      ids[10] = this.L(s1, 2);
+      ids[11] = this.R(s1, 1);
+      ids[12] = this.R(s1, 2);
+    }
   }
 
   private push(): void {
     this.stack.push(this.again.pop() ?? this.next++);
   }
 
-  private attach(head: number, child: number, label: number): void {
+  private attach(head: number, child: number, label: string): void {
     const before = this.heads[child];
     if (before >= 0) {
       const others = (before > child ? this.left : this.right)[before];
@@ -142,73 +176,22 @@ function nthLast(children: number[] | undefined, nth: number): number {
 }
 
 export class Parser extends Transitions implements Pipe {
-  private readonly kinds: Uint8Array;
-  private readonly isSubtoken: boolean[];
-
   constructor(model: Model, described: DescribedTransitions) {
-    super(model, described);
-    ensure(this.features === 8 || this.features === 13, "a parser's features");
-    this.kinds = Uint8Array.from(this.moves, ({ kind }) => {
-      ensure(KINDS.includes(kind), "a parser's move");
-      return KINDS.indexOf(kind);
-    });
-    this.isSubtoken = this.moves.map(({ label }) => this.labels[label] === "subtok");
+    super(model, described, KINDS, [8, 13]);
   }
 
   apply(reading: Reading): void {
     const { doc } = reading;
     const { tokens } = doc;
     if (!tokens.length) return;
-    const state = new State(tokens);
-    const ids = new Int32Array(this.features);
-    const valid = [false, false, false, false, false];
-    const { kinds, isSubtoken, moves } = this;
-    this.score(reading, (score) => {
-      const { floats } = this;
-      while (!state.isFinal) {
-        readState(state, ids);
-        const start = score(ids);
-        state.validate(valid);
-        let best = -1;
-        for (let i = 0; i < kinds.length; i++) {
-          if (!valid[kinds[i]] || (best >= 0 && !(floats[start + i] > floats[start + best]))) continue;
-          if (isSubtoken[i] && (kinds[i] === LEFT || kinds[i] === RIGHT) && !state.isAdjacent) continue;
-          best = i;
-        }
-        if (best < 0) state.end();
-        else state.do(kinds[best], moves[best].label);
-      }
-    });
+    const { heads, labels } = this.search(reading, new Parse(tokens, this.moves));
     tokens.forEach((token, i) => {
-      const head = state.heads[i];
+      const head = heads[i];
       token.headIndex = head < 0 ? i : head;
-      token.dep = head < 0 ? "ROOT" : this.labels[state.labels[i]];
+      token.dep = head < 0 ? "ROOT" : labels[i];
     });
     setEdges(doc);
     deprojectivize(doc);
-  }
-}
-
-function readState(state: State, ids: Int32Array): void {
-  const s0 = state.S(0), s1 = state.S(1), b0 = state.B(0);
-  ids[0] = b0;
-  ids[1] = state.B(1);
-  ids[2] = s0;
-  ids[3] = s1;
-  ids[4] = state.S(2);
-  if (ids.length === 8) {
-    ids[5] = state.L(b0, 1);
-    ids[6] = state.L(s0, 1);
-    ids[7] = state.R(s0, 1);
-  } else {
-    ids[5] = state.L(s0, 1);
-    ids[6] = state.R(s0, 1);
-    ids[7] = state.L(b0, 1);
-    ids[8] = state.R(s0, 2);
-    ids[9] = state.L(s1, 1);
-    ids[10] = state.L(s1, 2);
-    ids[11] = state.R(s1, 1);
-    ids[12] = state.R(s1, 2);
   }
 }
 

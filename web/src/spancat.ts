@@ -1,11 +1,12 @@
-/** spaCy's span categorizer: labels for the spans that are suggested. */
+/** spaCy's span categorizer, labels for the spans that are suggested, and its span finder, which finds such spans. */
 
-import { type Doc, Span } from "./doc.js";
+import { type Doc, Span, type Token } from "./doc.js";
 import { type DescribedMaxout, type Encoder, Maxout } from "./encoder.js";
 import { ensure, isCount } from "./format.js";
 import { spread } from "./kernels.js";
 import { Linear, type Model, type Pipe, type Reading, type Reduction } from "./pipe.js";
 import { encoderOf, ensureReductions, ensureTexts, largest, normalize, reduce } from "./pipe.js";
+import { type DescribedLabels, TokenLabels } from "./tagger.js";
 
 export interface DescribedSpancat {
   encoder: number;
@@ -132,6 +133,36 @@ export class SpanCategorizer implements Pipe {
       chosen.push(spanOf(doc, start, end, labels[best], score));
     }
     return chosen;
+  }
+}
+
+export class SpanFinder extends TokenLabels {
+  private starts: number[] = [];
+  private ends: number[] = [];
+
+  constructor(
+    model: Model,
+    private readonly described: DescribedLabels & { key: string; threshold: number; min_length: number | null; max_length: number | null },
+  ) {
+    super(model, described, 2);
+  }
+
+  override apply(reading: Reading): void {
+    const { doc } = reading;
+    const { key, min_length, max_length } = this.described;
+    this.starts = [];
+    this.ends = [];
+    super.apply(reading);
+    const isFitting = (length: number): boolean => length >= (min_length ?? 1) && length <= (max_length ?? Infinity);
+    doc.spans[key] = this.starts.flatMap((start) =>
+      this.ends.filter((end) => end > start && isFitting(end - start)).map((end) => new Span(doc, start, end)));
+  }
+
+  protected label(token: Token, floats: Float32Array, start: number): void {
+    const least = Math.fround(this.described.threshold);
+    normalize(floats, start, 2, false);
+    if (floats[start] >= least) this.starts.push(token.i);
+    if (floats[start + 1] >= least) this.ends.push(token.i + 1);
   }
 }
 

@@ -6,7 +6,7 @@ import { ensure, isCount } from "./format.js";
 import { Linear, type Model, type Pipe, type Reading, encoderOf, ensureTexts, largest } from "./pipe.js";
 import type { Attribute } from "./vocab.js";
 
-interface Described {
+export interface DescribedLabels {
   encoder: number;
   W: number;
   b: number;
@@ -15,11 +15,11 @@ interface Described {
 /** Tokens whose scores are computed at once. */
 const BLOCK = 64;
 
-abstract class TokenLabels implements Pipe {
+export abstract class TokenLabels implements Pipe {
   private readonly linear: Linear;
   private readonly encoder: Encoder;
 
-  constructor(private readonly model: Model, described: Described, protected readonly count: number) {
+  constructor(private readonly model: Model, described: DescribedLabels, protected readonly count: number) {
     this.encoder = encoderOf(model, described.encoder);
     this.linear = new Linear(model.heap, model.file, described.W, described.b, count, [this.encoder.width]);
   }
@@ -44,7 +44,7 @@ abstract class TokenLabels implements Pipe {
 }
 
 export class Tagger extends TokenLabels {
-  constructor(model: Model, private readonly described: Described & { labels: string[]; overwrite: boolean }) {
+  constructor(model: Model, private readonly described: DescribedLabels & { labels: string[]; overwrite: boolean }) {
     ensureTexts(described.labels, "a tagger's labels");
     super(model, described, described.labels.length);
   }
@@ -58,7 +58,7 @@ export class Tagger extends TokenLabels {
 export class Morphologizer extends TokenLabels {
   constructor(
     model: Model,
-    private readonly described: Described & { labels: [string, string][]; overwrite: boolean; overwrite_pos: boolean },
+    private readonly described: DescribedLabels & { labels: [string, string][]; overwrite: boolean; overwrite_pos: boolean },
   ) {
     ensureTexts(described.labels.flat(), "a morphologizer's labels");
     super(model, described, described.labels.length);
@@ -72,7 +72,7 @@ export class Morphologizer extends TokenLabels {
 }
 
 export class Senter extends TokenLabels {
-  constructor(model: Model, private readonly described: Described & { overwrite: boolean }) {
+  constructor(model: Model, private readonly described: DescribedLabels & { overwrite: boolean }) {
     super(model, described, 2);
   }
 
@@ -87,7 +87,7 @@ type Tree = [string, string] | [number, number, number, number];
 export class Lemmatizer extends TokenLabels {
   constructor(
     model: Model,
-    private readonly described: Described & {
+    private readonly described: DescribedLabels & {
       trees: Tree[]; labels: number[]; top_k: number; backoff: Attribute | null; overwrite: boolean;
     },
   ) {
