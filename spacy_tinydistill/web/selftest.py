@@ -58,13 +58,13 @@ def _any_character(chosen: random.Random) -> str:
     return chr(point)
 
 
-def choose_examples(nlp: Language) -> list[str]:
+def choose_examples(lang: str) -> list[str]:
     """Choose texts to begin with: spaCy's own examples for the language, and a question where it is English."""
     try:
-        examples = import_module(f"spacy.lang.{nlp.lang}.examples").sentences
+        examples = import_module(f"spacy.lang.{lang}.examples").sentences
     except ImportError:
         examples = ["Ann sings in Rome."]
-    questions = ["How far is the moon from the earth?"] if nlp.lang == "en" else []
+    questions = ["How far is the moon from the earth?"] if lang == "en" else []
     return [*questions, *examples[:3]]
 
 

@@ -26,8 +26,10 @@ from helpers.cnn_teacher import PIPES, train_teacher
 from helpers.commands import assert_refused, invoke
 from helpers.generator import make_docs, make_texts
 from helpers.paths import ROOT
+from helpers.reports import make_report
 from helpers.students import initialized_student, randomize
 from spacy_tinydistill.errors import DistillationError
+from spacy_tinydistill.report.scores import Side
 from spacy_tinydistill.rounding import PRECISIONS, round_weights
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.web.characters import END, FLAGS, Alphabet, flag_ranges, lower_case
@@ -310,6 +312,48 @@ def test_the_page_does_the_self_test_without_a_network(student: Language, tmp_pa
     assert not re.search(r"""(src|href)=["']""", page)
 
 
+@pytest.fixture(scope="module")
+def report(student: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report of the student."""
+    folder = tmp_path_factory.mktemp("report")
+    student.to_disk(folder / "student")
+    judge = spacy.load(folder / "student")
+    annotated = [list(judge.pipe(make_texts(10, seed=5))) for _ in range(2)]
+    make_report(judge, (Side(judge, annotated[0]), Side(judge, annotated[1])), folder)
+    return folder
+
+
+@needs_chromium
+def test_a_report_may_have_the_student_to_try_in_it(report: Path, tmp_path: Path) -> None:
+    before = (report / "report.html").read_text(encoding="utf8")
+    assert "<script" not in before
+    assert "script-src" not in before
+    result = invoke("export-web", report / "student", tmp_path / "web", "--report", report)
+    assert result.exit_code == 0, result.output
+    page = open_in_chromium(report / "report.html", tmp_path / "profile")
+    assert re.search(r'<p id="time"[^>]*>\w+\. \d+ tokens in [\d.]+ ms', page), page[-3000:]
+    assert 'id="scores"' in page
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy
+    assert policy[1].startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'wasm-unsafe-eval' 'sha256-")
+    assert "script-src 'unsafe-inline'" not in policy[1]
+
+
+def test_a_report_of_another_student_is_left_as_it_is(report: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.meta["name"] = "other"
+    nlp.add_pipe("sentencizer")
+    nlp.to_disk(tmp_path / "student")
+    before = (report / "report.html").read_bytes()
+    result = invoke("export-web", tmp_path / "student", tmp_path / "web", "--report", report)
+    assert_refused(result, "TD713", "en_other", "en_pipeline")
+    assert (report / "report.html").read_bytes() == before
+    for text in ("{", "[]", '{"student": {"name": "en_other"}}'):
+        (tmp_path / "report.json").write_text(text, encoding="utf8")
+        result = invoke("export-web", tmp_path / "student", tmp_path / "web", "--report", tmp_path, "--force")
+        assert_refused(result, "TD713", "none that can be read")
+
+
 def open_in_chromium(path: Path, profile: Path) -> str:
     # Without these, Chromium looks for its maker's hosts when it starts.
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
@@ -337,7 +381,9 @@ def test_the_runtime_is_what_its_sources_make() -> None:
 
 @needs_packages()
 def test_the_packages_own_tests(student: Language, tmp_path: Path) -> None:
-    (tmp_path / "student.tdw").write_bytes(describe_student(copied(student), "int8"))
+    nlp = copied(student)
+    add_rules(nlp)
+    (tmp_path / "student.tdw").write_bytes(describe_student(nlp, "int8"))
     for script in ("check", "test"):
         environment = {**os.environ, "STUDENT": str(tmp_path / "student.tdw")}
         command = ["npm", "run", script, "--prefix", str(WEB)]

@@ -128,6 +128,9 @@ function build(file: DataFile, wasm: boolean): Language {
     };
     try {
       for (const pipe of pipes) pipe.apply(reading);
+    } catch (error) {
+      // What a text shows to be wrong with a file of somebody else's making.
+      throw new FormatError(`the student cannot annotate this text: ${(error as Error).message}`, { cause: error });
     } finally {
       heap.top = empty;
     }

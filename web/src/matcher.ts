@@ -113,7 +113,7 @@ export class Matcher<Key> {
     let states: State<Key>[] = [];
     tokens.forEach((token, i) => {
       for (const pattern of this.patterns) states.push({ pattern, at: 0, start: i, length: 0 });
-      states = step(states, token, add);
+      states = unique(step(states, token, add));
     });
     // What is left of these may be there no times.
     for (const state of states) {
@@ -154,6 +154,17 @@ function step<Key>(states: State<Key>[], token: Token, add: (state: State<Key>, 
     }
   }
   return [...kept, ...added];
+}
+
+/** Leave out what is there already: of patterns such as "* * *" it would become more and more. */
+function unique<Key>(states: State<Key>[]): State<Key>[] {
+  const seen = new Map<Pattern<Key>, Set<number>>();
+  return states.filter(({ pattern, at, start }) => {
+    let places = seen.get(pattern);
+    if (!places) seen.set(pattern, (places = new Set()));
+    const place = start * pattern.nodes.length + at;
+    return !places.has(place) && places.add(place);
+  });
 }
 
 /** How an attribute of tokens that is a text is read. */

@@ -25,6 +25,9 @@ export interface DescribedSpancat {
   allow_overlap: boolean;
 }
 
+/** Lengths of spans; all have as many spans as a text has words. */
+const MOST_SIZES = 100;
+
 /** Spans whose scores are computed at once. */
 const BLOCK = 64;
 
@@ -38,7 +41,9 @@ export class SpanCategorizer implements Pipe {
     const { labels, reductions, negative, suggester } = described;
     ensureTexts(labels, "a spancat's labels");
     ensureReductions(reductions);
-    ensure("key" in suggester || (Array.isArray(suggester.sizes) && suggester.sizes.every((n) => isCount(n) && n > 0)), "a suggester");
+    const areSizes = (sizes: unknown): boolean =>
+      Array.isArray(sizes) && sizes.length <= MOST_SIZES && sizes.every((n) => isCount(n) && n > 0);
+    ensure("key" in suggester || areSizes(suggester.sizes), "a suggester");
     this.encoder = encoderOf(model, described.encoder);
     const source = spread(reductions.length, this.encoder.width);
     this.hidden = new Maxout(model.heap, model.file, described.hidden, source);

@@ -84,6 +84,9 @@ export class Senter extends TokenLabels {
 /** A text that another one replaces; or how much to keep of both ends, and the trees for these (-1: they are dropped). */
 type Tree = [string, string] | [number, number, number, number];
 
+/** So deep is no tree: each one's own are for less of the word. */
+const DEEPEST = 200;
+
 export class Lemmatizer extends TokenLabels {
   constructor(
     model: Model,
@@ -93,12 +96,16 @@ export class Lemmatizer extends TokenLabels {
   ) {
     const { trees, labels } = described;
     super(model, described, labels.length);
-    const isSubtree = (tree: unknown, than: number): boolean => tree === -1 || (isCount(tree) && tree < than);
-    trees.forEach((tree, i) => {
+    const depths: number[] = [];
+    // A tree's own come before it, so that none is its own; and only a text is there for nothing, so that all end soon.
+    const isSubtree = (length: unknown, tree: unknown): boolean =>
+      isCount(length) && (tree === -1 || (isCount(tree) && tree < depths.length && (length > 0 || trees[tree].length === 2)));
+    trees.forEach((tree) => {
       const isText = tree.length === 2 && tree.every((text) => typeof text === "string");
-      // A tree's own come before it, so that none is its own.
-      const isMatch = tree.length === 4 && isCount(tree[0]) && isCount(tree[1]) && isSubtree(tree[2], i) && isSubtree(tree[3], i);
+      const isMatch = tree.length === 4 && isSubtree(tree[0], tree[2]) && isSubtree(tree[1], tree[3]);
       ensure(isText || isMatch, "an edit tree");
+      depths.push(isText ? 0 : 1 + Math.max(depths[tree[2] as number] ?? 0, depths[tree[3] as number] ?? 0));
+      ensure(depths.at(-1)! <= DEEPEST, "an edit tree is too deep");
     });
     ensure(labels.every((label) => isCount(label) && label < trees.length), "an edit tree is not there");
     ensure(isCount(described.top_k), "top_k");
