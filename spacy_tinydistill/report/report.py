@@ -65,8 +65,8 @@ def add_trial(folder: Path, exported: Path) -> None:
         found = report["student"]["name"]
         page = to_html(report, trial)
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError, UndefinedError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise DistillationError("TD713", path=folder, student=name, found=f"none that can be read ({reason})") from error
+        reason = f"none that can be read ({type(error).__name__}: {error})"
+        raise DistillationError("TD713", path=folder, student=name, found=reason) from error
     if found != name:
         raise DistillationError("TD713", path=folder, student=name, found=f"one of {found}")
     with told_if_not_written(folder):

@@ -6,6 +6,10 @@ import random
 import re
 import shutil
 import subprocess
+import threading
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -302,7 +306,7 @@ def test_the_command_writes_a_student_that_says_the_same_as_the_one_beside_it(
 def test_the_page_does_the_self_test_without_a_network(student: Language, tmp_path: Path) -> None:
     student.to_disk(tmp_path / "student")
     export_web(tmp_path / "student", tmp_path / "web")
-    page = open_in_chromium(tmp_path / "web" / "index.html", tmp_path / "profile")
+    page = open_in_chromium((tmp_path / "web/index.html").as_uri() + "#test", tmp_path / "profile")
     assert re.search(r'<span id="result"[^>]*>200 texts, \d+ tokens, 0 differences<', page), page[-3000:]
     assert re.search(r'<p id="time"[^>]*>\w+\. \d+ tokens in [\d.]+ ms', page)
     # Nothing is asked of anybody, and nothing could be: the policy allows no connection.
@@ -330,7 +334,7 @@ def test_a_report_may_have_the_student_to_try_in_it(report: Path, tmp_path: Path
     assert "script-src" not in before
     result = invoke("export-web", report / "student", tmp_path / "web", "--report", report)
     assert result.exit_code == 0, result.output
-    page = open_in_chromium(report / "report.html", tmp_path / "profile")
+    page = open_in_chromium((report / "report.html").as_uri(), tmp_path / "profile")
     assert re.search(r'<p id="time"[^>]*>\w+\. \d+ tokens in [\d.]+ ms', page), page[-3000:]
     assert 'id="scores"' in page
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
@@ -354,11 +358,11 @@ def test_a_report_of_another_student_is_left_as_it_is(report: Path, tmp_path: Pa
         assert_refused(result, "TD713", "none that can be read")
 
 
-def open_in_chromium(path: Path, profile: Path) -> str:
+def open_in_chromium(address: str, profile: Path) -> str:
     # Without these, Chromium looks for its maker's hosts when it starts.
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *quiet]
-    command += [f"--user-data-dir={profile}", "--dump-dom", f"{path.as_uri()}#test"]
+    command += [f"--user-data-dir={profile}", "--dump-dom", address]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
@@ -390,6 +394,111 @@ def test_the_packages_own_tests(student: Language, tmp_path: Path) -> None:
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
         assert result.returncode == 0, result.stdout[-3000:]
     assert re.search(r"^# skipped 0$", result.stdout, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def installed(student: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the package that `npm pack` makes is installed, with a student beside it."""
+    folder = tmp_path_factory.mktemp("installed")
+    pack = ["npm", "pack", "--silent", "--pack-destination", str(folder)]
+    subprocess.run(pack, cwd=WEB, check=True, capture_output=True, timeout=300)
+    (package,) = folder.glob("spacy-tinydistill-*.tgz")
+    (folder / "node_modules").mkdir()
+    shutil.unpack_archive(package, folder / "node_modules", filter="data")
+    (folder / "node_modules" / "package").rename(folder / "node_modules" / "spacy-tinydistill")
+    (folder / "student.tdw").write_bytes(describe_student(copied(student), "float16"))
+    return folder
+
+
+USER = """
+import { type Doc, FormatError, type Language, load } from "spacy-tinydistill";
+const nlp: Language = await load("student.tdw");
+const doc: Doc = nlp("Ann sings in Rome.");
+const tags: string[] = doc.tokens.map((token) => token.tag);
+type Ent = [string, string, number, number];
+const ents: Ent[] = doc.ents.map((ent) => [ent.text, ent.label, ent.startChar, ent.endCodePoint]);
+const texts: string[] = [...nlp.pipe(["Ann sings.", "Bob weeps."])].map(({ text }) => text);
+const error: Error = await load(new Uint8Array(30)).then(() => Error("none"), (error) => error);
+const { cats, spans } = doc;
+process.stdout.write(JSON.stringify({ tags, ents, cats, spans: spans.sc.length, texts, error: error.name }));
+"""
+
+
+@needs_packages()
+def test_the_package_that_npm_makes_runs_and_has_types(installed: Path, student: Language) -> None:
+    packed = json.loads((installed / "node_modules/spacy-tinydistill/package.json").read_text(encoding="utf8"))
+    assert "dependencies" not in packed
+    assert (installed / "node_modules/spacy-tinydistill/LICENSE").exists()
+    (installed / "user.mts").write_text(USER, encoding="utf8")
+    modules = WEB / "node_modules"
+    tsc = [modules / "typescript/bin/tsc", "--strict", "--target", "es2022", "--module", "nodenext", "--types", "node"]
+    command = ["node", *map(str, tsc), "--typeRoots", str(modules / "@types"), "user.mts"]
+    found = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False, timeout=300)
+    assert found.returncode == 0, found.stdout
+    run = subprocess.run(["node", "user.mjs"], cwd=installed, capture_output=True, check=True, timeout=300)
+    said = json.loads(run.stdout)
+    nlp = copied(student)
+    describe_student(nlp, "float16")
+    doc = nlp("Ann sings in Rome.")
+    assert said["tags"] == [token.tag_ for token in doc]
+    assert said["ents"] == [[ent.text, ent.label_, ent.start_char, ent.end_char] for ent in doc.ents]
+    assert said["cats"] == pytest.approx(doc.cats, abs=1e-5)
+    assert said["spans"] == len(doc.spans["sc"])
+    assert said["texts"] == ["Ann sings.", "Bob weeps."]
+    assert said["error"] == "FormatError"
+
+
+@needs_packages()
+@needs_chromium
+def test_the_worker_of_the_page_says_the_same(installed: Path, student: Language, tmp_path: Path) -> None:
+    """`web/examples/worker.js`, bundled as its users do it, on a server of this machine."""
+    shutil.copy(WEB / "examples" / "worker.js", installed / "source.js")
+    esbuild = [WEB / "node_modules/.bin/esbuild", "source.js", "--bundle", "--format=esm", "--outfile=worker.js"]
+    subprocess.run([*map(str, esbuild)], cwd=installed, check=True, capture_output=True, timeout=300)
+    text = "Ann sings in Rome. 😀 She doesn't weep."
+    page = """<script type="module">
+      const worker = new Worker("worker.js", { type: "module" });
+      const answer = (body) => fetch("answer", { method: "POST", body });
+      worker.onerror = (event) => answer(event.message);
+      worker.onmessage = ({ data }) => answer(JSON.stringify(data));
+      worker.postMessage({ id: 7, text: TEXT });
+    </script><img src="wait">"""
+    (installed / "index.html").write_text(page.replace("TEXT", json.dumps(text)), encoding="utf8")
+    (body,) = serve(installed, lambda address: open_in_chromium(address, tmp_path / "profile"))
+    said = json.loads(body)
+    nlp = copied(student)
+    describe_student(nlp, "float16")
+    expected = nlp(text).to_json()
+    assert said["id"] == 7
+    assert said["doc"].pop("cats") == pytest.approx(expected.pop("cats"), abs=1e-5)
+    assert said["doc"] == expected
+
+
+def serve(folder: Path, visit: Callable[[str], Any]) -> list[bytes]:
+    """Serve a folder while somebody visits it, and return what was posted; "wait" is there when something was."""
+    posted: list[bytes] = []
+    is_posted = threading.Event()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+            is_posted.set()
+
+        def do_GET(self) -> None:
+            if self.path == "/wait":
+                is_posted.wait(timeout=120)
+            super().do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        visit(f"http://127.0.0.1:{server.server_port}/index.html")
+        server.shutdown()
+    return posted
 
 
 def test_both_packages_have_one_version() -> None:
