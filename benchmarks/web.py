@@ -7,6 +7,7 @@ all that a new process does, compiling included; "cold" a student that was just 
 knows no word yet; "warm" is one that has read the texts before.
 """
 
+import base64
 import gzip
 import json
 import re
@@ -43,6 +44,7 @@ def main(
     ] = 30_000,
     repeats: int = 5,
     precisions: str = ",".join(PRECISIONS),
+    memory: Annotated[int, typer.Option(help="How many tokens a page reads while its memory is watched")] = 0,
 ) -> None:
     """Print one line of JSON for each precision; leave with 1 where a difference was found."""
     differences = 0
@@ -61,6 +63,8 @@ def main(
             report["browser"] = test_in_browser(data.parent)
             if repeats:
                 report["speed"] = measure(nlp, data, used, repeats)
+            if memory:
+                report["memory"] = watch_memory(nlp, data, memory)
         print(json.dumps(report), flush=True)
         differences += len(report["texts"]["differences"]) + len(report["hostile"]["differences"])
         differences += report["browser"] not in (None, "0 differences")
@@ -95,13 +99,69 @@ def test_in_browser(folder: Path) -> str | None:
     """Have headless Chromium open the page and do its self-test; None where there is no Chromium."""
     if shutil.which("chromium") is None:
         return None
-    # Without these, Chromium looks for its maker's hosts when it starts.
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *quiet, "--dump-dom"]
-    command += [f"--user-data-dir={folder / 'profile'}", f"{(folder / 'index.html').as_uri()}#test"]
-    page = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    page = open_in_chromium(folder / "index.html", "#test")
     found = re.search(r'<span id="result"[^>]*>[^<]*?(\d+ differences)<', page)
     return found[1] if found else "no answer"
+
+
+def open_in_chromium(page: Path, fragment: str = "", *flags: str) -> str:
+    """What a page is once its scripts have run."""
+    # Without these, Chromium looks for its maker's hosts when it starts.
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        *quiet,
+        *flags,
+        "--dump-dom",
+    ]
+    command += [f"--user-data-dir={page.parent / 'profile'}", page.as_uri() + fragment]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><pre></pre><script>RUNTIME</script>
+<script type="application/json" id="texts">TEXTS</script>
+<script>
+  const nlp = tinydistill.read(Uint8Array.from(atob("DATA"), (char) => char.charCodeAt(0)));
+  const texts = JSON.parse(document.getElementById("texts").textContent);
+  const seen = [];
+  let tokens = 0, next = 0;
+  while (tokens < MOST) {
+    tokens += nlp(texts[next++ % texts.length]).length;
+    if (tokens < (seen.length + 1) * MOST / 10) continue;
+    gc();
+    seen.push([tokens, performance.memory.usedJSHeapSize, nlp.heapBytes]);
+  }
+  document.querySelector("pre").textContent = JSON.stringify(seen);
+</script>"""
+
+
+def watch_memory(nlp: Language, data: Path, most: int) -> list[dict[str, float]]:
+    """The memory of a page in Chromium while it reads hostile texts, none of them twice: ten times, as megabytes."""
+    texts: list[str] = []
+    # Tokens are longer than four characters on average.
+    for seed in count():
+        texts += make_texts(nlp, seed=1000 + seed)
+        if sum(map(len, texts)) > most * 6:
+            break
+    values = {
+        "RUNTIME": read_runtime(),
+        "TEXTS": json.dumps(texts).replace("<", "\\u003c"),
+        "DATA": base64.b64encode(data.read_bytes()).decode(),
+        "MOST": str(most),
+    }
+    page = data.parent / "memory.html"
+    page.write_text(re.sub("|".join(values), lambda found: values[found[0]], PAGE), encoding="utf8")
+    dom = open_in_chromium(page, "", "--enable-precise-memory-info", "--js-flags=--expose-gc")
+    found = re.search(r"<pre>(.+?)</pre>", dom)
+    assert found, dom[-2000:]
+    return [
+        {"tokens": tokens, "javascript": round(javascript / 1e6, 1), "numbers": round(numbers / 1e6, 1)}
+        for tokens, javascript, numbers in json.loads(found[1])
+    ]
 
 
 def measure(nlp: Language, data: Path, texts: list[str], repeats: int) -> dict[str, Any]:

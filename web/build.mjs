@@ -13,7 +13,8 @@ const common = { bundle: true, target: "es2022", charset: "utf8", legalComments:
 
 await build({ ...common, entryPoints: [inHere("src/wasm.ts")], format: "esm", outfile: inHere("build/wasm.mjs") });
 const { assemble } = await import(inHere("build/wasm.mjs"));
-const kernels = Buffer.from(assemble()).toString("base64");
+// As text that is no control character, which HTML would change, and smaller than base64 when it is compressed.
+const kernels = String.fromCharCode(...Array.from(assemble(), (byte) => 256 + byte));
 
 const runtime = { ...common, minify: true, define: { KERNELS: JSON.stringify(kernels) }, entryPoints: [inHere("src/index.ts")] };
 const forPages = inHere("../spacy_tinydistill/web/runtime.js");

@@ -1,5 +1,6 @@
 """A student in JavaScript says what it says in Python: in Node, in a browser, with WebAssembly and without."""
 
+import gzip
 import json
 import os
 import random
@@ -38,6 +39,7 @@ from spacy_tinydistill.rounding import PRECISIONS, round_weights
 from spacy_tinydistill.student.config import student_config
 from spacy_tinydistill.web.characters import END, FLAGS, Alphabet, flag_ranges, lower_case
 from spacy_tinydistill.web.export import describe_student, export_web
+from spacy_tinydistill.web.page import read_runtime
 from spacy_tinydistill.web.regex import Translation, UntranslatableError
 from spacy_tinydistill.web.selftest import answer
 from spacy_tinydistill.web.selftest import make_texts as make_all_sorts
@@ -499,6 +501,10 @@ def serve(folder: Path, visit: Callable[[str], Any]) -> list[bytes]:
         visit(f"http://127.0.0.1:{server.server_port}/index.html")
         server.shutdown()
     return posted
+
+
+def test_the_runtime_is_small() -> None:
+    assert len(gzip.compress(read_runtime().encode(), 9)) <= 20_000
 
 
 def test_both_packages_have_one_version() -> None:

@@ -1,6 +1,6 @@
 /** Where numbers lie, and what is done with many of them at once: in WebAssembly where there is some, else in JavaScript. */
 
-/** The kernels that wasm.ts assembles, in base64; from build.mjs. */
+/** The kernels that wasm.ts assembles, a character for each byte, 256 above it; from build.mjs. */
 declare const KERNELS: string;
 
 import { ensure } from "./format.js";
@@ -82,10 +82,9 @@ export class Heap {
 }
 
 function compile(): WebAssembly.Module | undefined {
-  const code = atob(KERNELS);
   // Nothing three times, local.get, f32x4.relaxed_madd; else f32x4.mul, local.get, f32x4.add, which more browsers have.
-  const withoutFused = code.replace(/\x01{3}(\x20.)\xfd\x85\x02/gs, "\xfd\xe6\x01$1\xfd\xe4\x01");
-  for (const kernel of [code, withoutFused]) {
+  const withoutFused = KERNELS.replace(/\u0101{3}(\u0120.)\u01fd\u0185\u0102/gs, "\u01fd\u01e6\u0101$1\u01fd\u01e4\u0101");
+  for (const kernel of [KERNELS, withoutFused]) {
     try {
       return new WebAssembly.Module(Uint8Array.from(kernel, (char) => char.charCodeAt(0)));
     } catch {
