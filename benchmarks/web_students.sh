@@ -4,10 +4,11 @@
 #     PYTHON=.venv/bin/python benchmarks/web_students.sh FOLDER [updates] [documents] [names]
 #
 # EWT's tiny and nano tag and parse, SNIPS's finds entities and categories, French's and Spanish's come from spaCy's own
-# pipelines on PyPI, which has none for German. The other teachers and their data lie in ../shared.
+# pipelines on PyPI, German's, where there is none, from the Hannover Tagger. The other teachers and their data lie in
+# ../shared.
 set -euo pipefail
 
-folder=$1 updates=${2:-20} documents=${3:-40} names=${4:-ewt-nano ewt-tiny snips fr es}
+folder=$1 updates=${2:-20} documents=${3:-40} names=${4:-ewt-nano ewt-tiny snips fr es de}
 python=${PYTHON:-python}
 shared=$(cd "$(dirname "$0")/../../shared" && pwd)
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,8 +17,12 @@ mkdir -p "$folder"
 
 distil() { # name, teacher, size, pipes, texts, options
   "$python" -m spacy init distill-config "$2" "$folder/$1.cfg" --size "$3" --pipeline "$4" --force
-  "$python" -m spacy distill "$2" "$folder/$1.cfg" --output "$folder/$1" --force --paths.distill "$5" \
-    --corpora.distill.limit "$documents" --distillation.max_steps "$updates" --training.eval_frequency "$updates" "${@:6}"
+  learn "$1" "$2" "$5" "${@:6}"
+}
+
+learn() { # name, teacher, texts, options
+  "$python" -m spacy distill "$2" "$folder/$1.cfg" --output "$folder/$1" --force --paths.distill "$3" \
+    --corpora.distill.limit "$documents" --distillation.max_steps "$updates" --training.eval_frequency "$updates" "${@:4}"
 }
 
 for name in $names; do
@@ -52,6 +57,12 @@ for query in queries:
     [ -f "$folder/$name.jsonl" ] || "$python" "$here/scripts/manual_pages.py" "$name" "$folder/$name.jsonl"
     # Their lemmatizers work by rules, which JavaScript does not have.
     distil "$name" "$teacher" tiny morphologizer,parser,ner,attribute_ruler "$folder/$name.jsonl"
+    ;;
+  de)
+    "$python" -m pip install --quiet --no-deps hanta==1.2.1
+    [ -f "$folder/de.jsonl" ] || "$python" "$here/scripts/manual_pages.py" de "$folder/de.jsonl"
+    "$python" "$here/benchmarks/web_german.py" "$folder/de_hanta" "$folder/de.cfg"
+    learn de "$folder/de_hanta" "$folder/de.jsonl" --code "$here/benchmarks/web_german.py"
     ;;
   esac
 done
