@@ -43,10 +43,12 @@ NOTES = {
     "paths": "Where the data is. `distill`: texts to learn from. `gold`: gold annotations to learn from too. `dev`: "
     "gold annotations to score on; without it some of the texts are held out, and the score is the agreement with the "
     "teacher. `vectors`: static word vectors for the student, such as `init distill-vectors` writes. Set at least "
-    "`distill` or `gold`; the others may stay null. `train` and `init_tok2vec` are spaCy's and are not used.",
+    "`distill` or `gold`; the others may stay null. `train` is for `spacy train` with this config, and is `gold` if "
+    "you do not set it. `init_tok2vec` is spaCy's and is not used.",
     "system": "As in spaCy. On a CPU the same seed gives the same student.",
     "corpora.distill": "The texts to learn from. [Readers](#readers) lists the settings.",
     "corpora.gold": "Gold annotations to learn from too.",
+    "corpora.train": "What `spacy train` reads with this config. Distilling does not.",
     "corpora.dev": "Gold annotations to score on.",
     "distillation": "It has all settings of spaCy v4's block of this name: see [from-spacy-v4.md](from-spacy-v4.md).",
     "distillation.student_to_teacher": "Leave it empty if the pipes have the same names. Otherwise add a line such as "

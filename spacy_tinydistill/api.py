@@ -16,6 +16,7 @@ from wasabi import msg
 
 from . import loop
 from .checkpoint import read_checkpoint
+from .config_files import write_config_file
 from .dataset import choose_raw_texts
 from .errors import DistillationError
 from .files import told_if_not_written
@@ -195,7 +196,7 @@ def _learn(run: Run, store: Store, output_path: Path, *, resume: bool) -> float:
     corpus = run.dataset.make_corpus(store, run.plan, run.teacher)
     msg.divider("Distilling student pipeline from teacher")
     with told_if_not_written(output_path):
-        run.student.config.to_disk(output_path / CONFIG_NAME)
+        write_config_file(run.student.config, output_path / CONFIG_NAME)
     return loop.distill(
         run.student,
         run.lessons,

@@ -17,6 +17,7 @@ from thinc.api import Config
 from .acceleration import decode_in_batches
 from .components.annotations import Annotations, leave_to_gold, read_annotated
 from .components.base import Lesson, Plan
+from .config_files import interpolate
 from .corpus import Reader, is_annotated, make_examples, replace_surrogates
 from .errors import DistillationError
 from .judge import choose_texts
@@ -342,7 +343,7 @@ def make_readers(config: Config, settings: DistillationConfig, training: dict[st
         DistillationError: TD006, there is no such block; TD004, it names a function that cannot be made.
     """
     names = {"corpus": settings.corpus, "gold_corpus": settings.gold_corpus, "dev_corpus": training["dev_corpus"]}
-    corpora = config.interpolate()["corpora"]
+    corpora = interpolate(config)["corpora"]
     readers: list[Reader] = []
     for key, name in names.items():
         section, _, block = (name or "").partition(".")

@@ -14,6 +14,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from .components.base import Lesson, Plan
+from .config_files import literal
 from .corpus import Reader, copy_doc
 from .dataset import LEARNED, SAMPLE, Dataset, Texts, draw_texts, make_readers, make_text_reader, read_gold
 from .errors import DistillationError
@@ -200,7 +201,7 @@ class Run:
             shown = self.given_texts if is_path else "those that were handed over"
             raise DistillationError("TD011", texts=shown, override=overrides["paths.distill"])
         if isinstance(self.given_texts, str | Path):
-            overrides = {**overrides, "paths.distill": str(self.given_texts)}
+            overrides = {**overrides, "paths.distill": literal(str(self.given_texts))}
         # One that is given is read before the teacher is loaded, which may take a while.
         if self.given_config is None:
             return read_config(first_config(self.teachers[0], self.leave_out), overrides)

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training import Example
 from spacy.training.batchers import configure_minibatch_by_words
-from spacy.util import load_config, registry
+from spacy.util import registry
 from thinc.api import Adam, Config, ConfigValidationError, Optimizer, set_gpu_allocator
 
 from .components.base import TeachingRule
+from .config_files import config_to_text, interpolate, literal, names_nothing, parse_config, read_config_file
 from .errors import DistillationError
 
 # Settings that are written as a registered function and its arguments.
@@ -129,13 +130,11 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
             is to be put in place of a path and is none; TD017, it would run a model's own code.
     """
     for key, value in overrides.items():
-        if key.startswith("paths.") and value is not None and not isinstance(value, str):
+        if key.startswith("paths.") and value is not None and not isinstance(value, str | Path):
             raise DistillationError("TD013", key=key, value=value)
     try:
-        if isinstance(config, Config):
-            found = Config().from_str(config.to_str(), interpolate=False, overrides=overrides)
-        else:
-            found = load_config(config, overrides=overrides, interpolate=False)
+        found = config if isinstance(config, Config) else read_config_file(config)
+        found = parse_config(config_to_text(found), _paths_as_texts(found, overrides))
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
     except (OSError, ValueError, ConfigParserError) as error:
@@ -145,6 +144,12 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
         raise DistillationError("TD005", reason=repr(error)) from None
     _refuse_remote_code(found)
     return found
+
+
+def _paths_as_texts(config: Config, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Write the paths among some overrides as a config has them: one may look like a variable."""
+    paths = {key: str(value) for key, value in overrides.items() if key.startswith("paths.") and value is not None}
+    return overrides | {key: literal(path) if names_nothing(config, path) else path for key, path in paths.items()}
 
 
 def _refuse_remote_code(block: dict[str, Any], path: str = "") -> None:
@@ -171,7 +176,7 @@ def read_distillation_config(config: Config) -> DistillationConfig:
     if not isinstance(config.get("distillation"), dict):
         raise DistillationError("TD001", sections=", ".join(f"[{name}]" for name in config) or "no blocks at all")
     try:
-        interpolated = config.interpolate()
+        interpolated = interpolate(config)
     except ConfigValidationError as error:
         raise DistillationError("TD005", reason=reason_of(error)) from None
     except (ConfigParserError, ValueError) as error:
@@ -277,7 +282,7 @@ def resolve_training(config: Config, settings: DistillationConfig, gpu_id: int) 
         DistillationError: TD210, spaCy refuses it; TD007 or TD009, see `check_end`; TD012, it counts to 0.
     """
     with resolving(of_student=True):
-        training = registry.resolve(config.interpolate()["training"], schema=ConfigSchemaTraining)
+        training = registry.resolve(interpolate(config)["training"], schema=ConfigSchemaTraining)
     for key in ("eval_frequency", "accumulate_gradient"):
         if training[key] < 1:
             raise DistillationError("TD012", key=key, value=training[key])
@@ -307,6 +312,6 @@ def check_end(config: Config, settings: DistillationConfig, training: dict[str, 
     if not settings.max_steps and settings.max_epochs < 1 and not training["patience"]:
         raise DistillationError("TD007")
     # In our configs total_steps is max_steps, which is 0 for those who count in epochs.
-    schedule = config.interpolate()["distillation"].get("optimizer", {}).get("learn_rate")
+    schedule = interpolate(config)["distillation"].get("optimizer", {}).get("learn_rate")
     if isinstance(schedule, dict) and schedule.get("total_steps") == 0:
         raise DistillationError("TD009")

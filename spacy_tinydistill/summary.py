@@ -8,6 +8,7 @@ from spacy.scorer import Scorer
 from spacy.tokens import DocBin
 from wasabi import msg
 
+from .config_files import interpolate
 from .dataset import choose_raw_texts
 from .errors import DistillationError
 from .judge import Statement, take_statement
@@ -36,7 +37,7 @@ def score_teacher(run: Run, store: Store) -> dict[str, Any]:
 
 def write_origin(run: Run, store: Store, teacher_scores: dict[str, Any]) -> None:
     """Write into the student's meta who its teachers are, and which texts it learns on."""
-    paths = run.config.interpolate().get("paths", {})
+    paths = interpolate(run.config).get("paths", {})
     # Recorded texts come from the store, whatever the config says. Folders are nobody's business.
     files = [paths.get("distill") if run.teacher else None, paths.get("gold")]
     texts = {
@@ -112,7 +113,7 @@ def _write_report(run: Run, store: Store, student: Language, output_path: Path) 
         },
         side=Side(student, [example.predicted for example in judged]),
         gold=DocBin(docs=[example.reference for example in examples]) if dataset.dev else None,
-        data=(run.config.interpolate().get("paths", {}).get("dev") or "the dev data") if dataset.dev else None,
+        data=(interpolate(run.config).get("paths", {}).get("dev") or "the dev data") if dataset.dev else None,
         raw_text=raw_text,
     )
     docs = list(student.pipe(example.predicted for example in examples))

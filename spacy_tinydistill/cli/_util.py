@@ -5,11 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from click import NoSuchOption
+from click.shell_completion import split_arg_string
 from spacy.cli._util import parse_config_overrides
+from spacy.util import ENV_VARS
 from wasabi import msg
 
 from ..errors import DistillationError
@@ -56,14 +59,30 @@ def read_overrides(args: list[str]) -> dict[str, Any]:
     Raises:
         DistillationError: TD010, an option that is neither the command's own nor a config value.
     """
+    # Those of the environment outrank the others, as in spaCy.
+    given = _given_paths(args) | _given_paths(split_arg_string(os.environ.get(ENV_VARS.CONFIG_OVERRIDES, "")))
     try:
-        return parse_config_overrides(args)
+        return parse_config_overrides(args) | given
     except NoSuchOption as error:
         from ..schemas import DistillationConfig
 
         key = error.option_name.lstrip("-").replace("-", "_")
         hint = f"Did you mean --distillation.{key}?" if key in DistillationConfig.model_fields else "See --help."
         raise DistillationError("TD010", option=error.option_name, hint=hint) from None
+
+
+def _given_paths(args: list[str]) -> dict[str, str | None]:
+    """Find the values of `--paths.NAME` as they are: spaCy would read a path such as 123 or [a] as JSON.
+
+    Only null is none, unless there is a file of that name.
+    """
+    given: dict[str, str | None] = {}
+    for arg, following in pairwise([*args, "--"]):
+        key, equals, value = arg.removeprefix("--").partition("=")
+        if arg.startswith("--paths.") and (equals or not following.startswith("--")):
+            path = value if equals else following
+            given[key.replace("-", "_")] = path if path != "null" or Path(path).exists() else None
+    return given
 
 
 def read_names(text: str) -> str | list[str]:

@@ -21,6 +21,7 @@ def init_distill_config_cli(
     force: bool = Opt(False, "--force", "-f", help="Overwrite the file"),
 ) -> None:
     """Write a complete config for a student that has the teacher's pipes."""
+    from ..config_files import write_config_file
     from ..errors import DistillationError
     from ..pipes.pipeline import load_teacher
     from ..pipes.profile import profile_teacher
@@ -45,7 +46,7 @@ def init_distill_config_cli(
             raise DistillationError("TD511", pipes="; ".join(f"{pipe}: {why}" for pipe, why in unnamed.items()))
         try:
             output_file.parent.mkdir(parents=True, exist_ok=True)
-            config.to_disk(output_file)
+            write_config_file(config, output_file)
         except OSError as error:
             raise DistillationError("TD508", path=output_file, reason=error) from None
     print_fates(fates)

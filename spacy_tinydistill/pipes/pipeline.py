@@ -9,6 +9,7 @@ from spacy.language import Language
 from spacy.util import get_package_path, is_package
 from thinc.api import Model
 
+from ..config_files import without_stand_ins
 from ..errors import DistillationError
 
 
@@ -22,7 +23,7 @@ def load_teacher(name: str | Path) -> Language:
         DistillationError: TD201, there is none of that name; TD202, it needs a package that is not installed.
     """
     try:
-        return spacy.load(name)
+        return spacy.load(without_stand_ins(name) if isinstance(name, str) else name)
     except OSError as error:
         raise DistillationError("TD201", name=name, reason=error) from error
     except (ImportError, ValueError) as error:

@@ -15,6 +15,7 @@ from spacy.pipeline import EntityLinker, TrainablePipe
 from spacy.util import registry
 from thinc.api import Config, ConfigValidationError
 
+from ..config_files import read_config_file
 from ..errors import DistillationError
 from ..files import bytes_on_disk, list_files
 from .pipeline import (
@@ -295,7 +296,7 @@ def _folders_named(root: Path) -> list[Path]:
     """The folders of Hugging Face models that a pipeline's config names, which are no part of its own."""
     if not (root / "config.cfg").is_file():
         return []
-    blocks = Config().from_disk(root / "config.cfg", interpolate=False).get("components", {}).values()
+    blocks = read_config_file(root / "config.cfg").get("components", {}).values()
     names = [block.get("model") for block in blocks if str(block.get("factory")).startswith("hf_")]
     return [Path(name) for name in names if isinstance(name, str) and name and Path(name).is_dir()]
 

@@ -60,6 +60,7 @@ RUN = """
 distill = null
 gold = null
 dev = null
+train = ${paths.gold}
 vectors = null
 
 [system]
@@ -93,6 +94,15 @@ augmenter = null
 [corpora.dev]
 @readers = "spacy-tinydistill.GoldCorpus.v1"
 path = ${paths.dev}
+gold_preproc = false
+max_length = 0
+limit = 0
+augmenter = null
+
+# What `spacy train` reads, and distilling does not.
+[corpora.train]
+@readers = "spacy-tinydistill.GoldCorpus.v1"
+path = ${paths.train}
 gold_preproc = false
 max_length = 0
 limit = 0
@@ -141,7 +151,7 @@ max_steps = ${distillation.max_steps}
 eval_frequency = 200
 patience = 0
 dev_corpus = "corpora.dev"
-train_corpus = "corpora.gold"
+train_corpus = "corpora.train"
 
 [training.logger]
 @loggers = "spacy.ConsoleLogger.v3"
@@ -205,10 +215,8 @@ def student_config(
     config["training"]["frozen_components"] = [
         name for name, pipe in pipes_of(teacher) if name in components and _is_kept_with_weights(pipe)
     ]
-    # spaCy itself fills in what is left, such as the scorers and their weights, and a corpus that we do not use.
-    config = load_model_from_config(config, auto_fill=True).config
-    del config["corpora"]["train"]
-    return config
+    # spaCy itself fills in what is left, such as the scorers and their weights.
+    return load_model_from_config(config, auto_fill=True).config
 
 
 def first_config(teacher: Language, leave_out: Sequence[str] = ()) -> Config:

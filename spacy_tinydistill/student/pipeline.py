@@ -18,12 +18,14 @@ from thinc.api import Config, fix_random_seed
 from ..components.annotations import Annotations, needed_labels
 from ..components.base import Lesson, Plan
 from ..components.registry import choose_rule, find_rule
+from ..config_files import interpolate
 from ..errors import DistillationError
 from ..files import remove
 from ..pipes.pipeline import full_name, is_encoder, pipes_of, spacy_kind
 from ..pipes.profile import PipeProfile, TeacherProfile, write_files
 from ..schemas import DistillationConfig, resolving
 from ..targets.records import LessonPlan
+from .training_configs import write_configs
 
 # What spaCy itself writes into a pipeline's folder, beside a folder for each pipe.
 TAKEN_NAMES = ("tokenizer", "vocab")
@@ -40,11 +42,11 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
         DistillationError: TD209, another language; TD210, a config that spaCy refuses; TD225, a pipe that cannot be
             saved.
     """
-    lang = config.interpolate().get("nlp", {}).get("lang")
+    lang = interpolate(config).get("nlp", {}).get("lang")
     if lang != teacher.lang:
         raise DistillationError("TD209", teacher=teacher.lang, student=lang)
     with resolving(of_student=True):
-        fix_random_seed(config.interpolate().get("training", {}).get("seed") or 0)
+        fix_random_seed(interpolate(config).get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
     for name in student.pipe_names:
         if name in TAKEN_NAMES or "/" in name or "\\" in name:
@@ -206,7 +208,7 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
             student.tokenizer = lambda text: tokenizer(text)
         try:
             with resolving(of_student=True):
-                fix_random_seed(student.config.interpolate()["training"]["seed"] or 0)
+                fix_random_seed(interpolate(student.config)["training"]["seed"] or 0)
                 student.initialize(lambda: examples)
         finally:
             student.tokenizer = tokenizer
@@ -333,6 +335,7 @@ def save_student(student: Language, path: Path, strings: Iterable[str]) -> None:
     remove(new)
     try:
         student.to_disk(new)
+        write_configs(student, new)
         srsly.write_json(new / "vocab" / "strings.json", sorted(strings))
     except OSError:
         # On a full disk it would take the room that others need.

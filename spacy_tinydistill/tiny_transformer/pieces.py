@@ -12,6 +12,7 @@ import numpy
 from spacy.language import Language
 from thinc.api import Model, deserialize_attr, serialize_attr
 
+from ..config_files import without_stand_ins
 from ..corpus import read_texts
 from ..errors import DistillationError
 from ..pipes.pipeline import models_of, nodes_of, pipes_of
@@ -136,7 +137,7 @@ def train_pieces_callback(path: str | None, column: str = "text") -> Callable[[L
         for node in _nodes_without_pieces(nlp):
             size = node.attrs["vocab_size"]
             if path is not None and size not in trained:
-                trained[size] = train_pieces(partial(read_texts, Path(path), column=column), size)
+                trained[size] = train_pieces(partial(read_texts, Path(without_stand_ins(path)), column=column), size)
             _set_pieces(node, trained.get(size, Pieces()))
 
     return fill

@@ -1,4 +1,4 @@
-"""A script that loads a student where neither this library nor PyTorch can be imported."""
+"""Scripts that run a student where neither this library nor PyTorch can be imported."""
 
 BLOCKED = (
     "spacy_tinydistill", "torch", "transformers", "spacy_transformers", "spacy_curated_transformers",
@@ -6,7 +6,7 @@ BLOCKED = (
 )  # fmt: skip
 
 
-LOAD_WHERE_BLOCKED = """
+PLAIN_SPACY = """
 import importlib.metadata, sys
 
 BLOCKED = {blocked!r}
@@ -23,10 +23,15 @@ distributions = importlib.metadata.distributions
 importlib.metadata.distributions = lambda **params: (
     found for found in distributions(**params) if str(found.name).replace("-", "_") not in BLOCKED
 )
+"""
 
+LOAD_WHERE_BLOCKED = (
+    PLAIN_SPACY
+    + """
 import spacy
 
 doc = spacy.load(sys.argv[1])(sys.argv[2])
 assert not set(BLOCKED) & {{name.split(".")[0] for name in sys.modules}}
 print([(token.tag_, token.ent_type_) for token in doc], doc.cats)
 """
+)
