@@ -312,7 +312,7 @@ class _Corrections:
 
     def __init__(self, dataset: Dataset, plan: Plan, gold: Iterable[Example]) -> None:
         self.student = dataset.student
-        self.hard = _hard_pipes(plan)
+        self.hard = [name for name in _hard_pipes(plan) if dataset.settings.learns_from_gold(name)]
         # Where there is nothing to outrank, no text is looked up.
         looked_up = gold if self.hard and dataset.settings.gold_weight else ()
         self.by_words = {tuple(token.text for token in example.predicted): example for example in looked_up}

@@ -75,7 +75,8 @@ MESSAGES: dict[str, str] = {
     "TD114": "Text {number} is not a string but of type {found}. Expected a list of strings, or a path.",
     "TD115": "The pipe {pipe!r} cannot learn the gold categories of {text!r}: {cats}. Expected 1 or 0 for each "
     "category, and for a textcat, whose categories are exclusive, at most one 1. Leave out categories that are not "
-    "known. For several categories per text use a textcat_multilabel.",
+    "known. For several categories per text use a textcat_multilabel. If they are for another pipe, name "
+    "those that learn from gold annotations in [distillation] gold_pipes.",
     "TD116": "The masked language model {model!r} cannot be loaded: {reason} Expected a folder or the name of a model "
     "on the Hugging Face Hub.",
     "TD130": "{path}, line {line}: the row has {found} fields, but the header has {expected}. Put quotes around a text "
@@ -101,7 +102,7 @@ MESSAGES: dict[str, str] = {
     "Say which pipe learns from which in [distillation.student_to_teacher].",
     "TD207": "The rule in [distillation.teaching.{pipe}] cannot teach a {student} from a {teacher}. Name another "
     "rule, or remove the block to have a rule chosen.",
-    "TD208": "[distillation.{block}] names the pipe {pipe!r}, but the student has no such pipe. Its pipes are {pipes}.",
+    "TD208": "[distillation] {block} names the pipe {pipe!r}, but the student has no such pipe. Its pipes are {pipes}.",
     "TD209": "Teacher and student have different languages: {teacher!r} and {student!r}. Set [nlp] lang to the "
     "teacher's.",
     "TD210": "The student cannot be created from its config: {reason}\nIf it uses functions of your own, give the file "
@@ -152,7 +153,8 @@ MESSAGES: dict[str, str] = {
     "spacy-tinydistill.MixedVocabulary.v1 from [initialize.after_init].",
     "TD228": "The gold annotations have {count} labels that the student's pipe {pipe!r} does not have, because its "
     "teacher does not: {labels}. Rename them as in the teacher, or list all labels of the student in "
-    "[initialize.components.{pipe}] labels.",
+    "[initialize.components.{pipe}] labels. If they are for another pipe, name those that learn from gold in "
+    "[distillation] gold_pipes.",
     "TD229": "The student's encoder {encoder!r} is frozen, so {pipes} would not get its vectors while learning. Add "
     "{encoder!r} to [training] annotating_components too.",
     "TD236": "Layer {layer} of the teacher's encoder cannot be recorded: it has {found} for a token of {text!r}. "

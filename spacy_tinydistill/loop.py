@@ -19,7 +19,7 @@ from thinc.api import Model, fix_random_seed
 from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
-from .components.annotations import speaks_of
+from .components.annotations import own_categories, speaks_of
 from .components.base import Lesson
 from .errors import DistillationError
 from .evaluation_log import CURVE_NAME, add_point, cut_back
@@ -291,6 +291,7 @@ class _Update:
     ) -> None:
         self.student = student
         self.lessons = lessons
+        self.settings = settings
         self.dropout = settings.dropout
         self.gold_weight = settings.gold_weight
         self.frozen = training["frozen_components"]
@@ -355,7 +356,7 @@ class _Update:
 
         def learn(name: str, pipe: Any, batch: list[Taught]) -> float:
             try:
-                examples = [taught.example for taught in batch]
+                examples = [own_categories(taught.example, pipe) for taught in batch]
                 return float(pipe.update(examples, drop=self.dropout, losses={})[name])
             except ValueError as error:
                 # spaCy's own errors for a loss or scores that are not numbers.
@@ -363,9 +364,11 @@ class _Update:
                     return math.nan
                 raise
 
+        learners = [name for name in self.lessons if self.settings.learns_from_gold(name)]
+
         def speakers(taught: Taught) -> set[str]:
             gold = taught.example.reference
-            return {name for name in self.lessons if taught.has_gold and speaks_of(gold, self.student.get_pipe(name))}
+            return {name for name in learners if taught.has_gold and speaks_of(gold, self.student.get_pipe(name))}
 
         self._run_groups(batch, speakers, learn)
 

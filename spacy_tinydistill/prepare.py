@@ -13,6 +13,7 @@ from spacy.training import Example
 from thinc.api import Config
 from wasabi import msg
 
+from .components.annotations import without_categories
 from .components.base import Lesson, Plan
 from .config_files import literal
 from .corpus import Reader, copy_doc
@@ -141,10 +142,10 @@ class Run:
             yield "Targets", lambda: self.unannotated
         if self.labels_known or self.store is not None:
             gold = self.dataset.learned_gold
-            yield "Gold categories", lambda: check_categories(self.student, self.plan, gold)
+            yield "Gold categories", lambda: self._check_categories()
             yield "Labels", lambda: self.initialized
             yield "Frozen encoders", lambda: check_frozen_encoders(self.initialized, self.plan)
-            yield "Gold labels", lambda: check_gold_labels(self.initialized, self.plan, gold)
+            yield "Gold labels", lambda: check_gold_labels(self.initialized, self.plan, self.settings, gold)
             for name in self.plan:
                 yield f"Labels of {name}", partial(self._start_lesson, name)
 
@@ -378,6 +379,9 @@ class Run:
             docs = (copy_doc(nlp, example.predicted) for example in sample)
             check_tokens_stay(nlp, [source for source, _ in plan.values()], docs)
 
+    def _check_categories(self) -> None:
+        check_categories(self.student, self.plan, self.profile, self.settings, self.dataset.learned_gold)
+
     # From here on the student starts
 
     @step
@@ -401,7 +405,8 @@ class Run:
     def initialized(self) -> Language:
         """The student with its labels and first weights. TD210, spaCy refuses its config."""
         if self.labels_known:
-            examples = self.dataset.sample[:INITIALIZE_SAMPLE]
+            # Labels are known, and a classifier would check the categories of all the others.
+            examples = [without_categories(example) for example in self.dataset.sample[:INITIALIZE_SAMPLE]]
         else:
             assert self.store
             examples = list(self.dataset.read_annotated(self.store, self.plan, self.teacher))

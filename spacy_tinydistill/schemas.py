@@ -60,6 +60,13 @@ class DistillationConfig(BaseModel):
         description="0 uses each text once per epoch, gold or not. Above 0, gold texts are repeated until they make up "
         "this share. Use it if the gold texts are few, and are the kind of text that the student is for.",
     )
+    gold_pipes: list[str] | None = Field(
+        None,
+        title="Student pipes that learn from gold annotations. Null for all",
+        description="The others learn from the teacher alone. Name them where two pipes learn annotations of one kind, "
+        "such as two `ner`: the annotations do not say which of the two they are for. Categories are for the "
+        "classifiers that have them.",
+    )
     hold_out: float = Field(
         0.05,
         gt=0.0,
@@ -120,6 +127,10 @@ class DistillationConfig(BaseModel):
         title="Optimizer",
         description="The default is Adam with a constant learning rate of 0.001.",
     )
+
+    def learns_from_gold(self, pipe: str) -> bool:
+        """Whether gold annotations are for this pipe of the student."""
+        return self.gold_pipes is None or pipe in self.gold_pipes
 
 
 def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Config:

@@ -60,6 +60,7 @@ WIDE = {
     "test_docs.py",
     "test_examples.py",
     "test_fuzz.py",
+    "test_gold_pipes.py",
     "test_hugging_face.py",
     "test_kept.py",
     "test_languages.py",

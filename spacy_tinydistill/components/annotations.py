@@ -113,6 +113,25 @@ def speaks_of(doc: Doc, pipe: Any) -> bool:
     return not attributes or any(doc.has_annotation(attribute) for attribute in attributes)
 
 
+def own_categories(example: Example, pipe: Any) -> Example:
+    """Leave to a text classifier, which checks all categories of a text, those that it has; others get the Example."""
+    cats = example.reference.cats
+    if not isinstance(pipe, TextCategorizer) or all(label in pipe.labels for label in cats):
+        return example
+    return _with_categories(example, {label: value for label, value in cats.items() if label in pipe.labels})
+
+
+def without_categories(example: Example) -> Example:
+    """Leave out the gold categories."""
+    return _with_categories(example, {}) if example.reference.cats else example
+
+
+def _with_categories(example: Example, cats: dict[str, float]) -> Example:
+    reference = example.reference.copy()
+    reference.cats = cats
+    return Example(example.predicted, reference)
+
+
 def needed_labels(doc: Doc, pipe: Any) -> set[str]:
     """Find the labels of a Doc that a pipe must know to learn from it.
 

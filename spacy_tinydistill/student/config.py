@@ -113,6 +113,7 @@ corpus = "corpora.distill"
 gold_corpus = "corpora.gold"
 gold_weight = 1.0
 gold_share = 0.0
+gold_pipes = null
 hold_out = 0.05
 dropout = 0.1
 max_epochs = 0

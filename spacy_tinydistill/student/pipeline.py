@@ -239,39 +239,48 @@ def check_frozen_encoders(student: Language, plan: Plan) -> None:
             raise DistillationError("TD229", encoder=encoder, pipes=", ".join(pipes))
 
 
-def check_categories(student: Language, plan: Plan, gold: Iterable[Example]) -> None:
+def check_categories(
+    student: Language, plan: Plan, teacher: TeacherProfile, settings: DistillationConfig, gold: Iterable[Example]
+) -> None:
     """See that gold categories are such as spaCy's classifiers learn.
 
     Args:
         student: The pipeline, initialized or not.
         plan: From `plan_lessons`.
+        teacher: Whose labels a student has that is not initialized.
+        settings: The `[distillation]` block.
         gold: What is to be learned.
 
     Raises:
         DistillationError: TD115, they are not.
     """
-    classifiers = [(name, pipe) for name in plan if isinstance(pipe := student.get_pipe(name), TextCategorizer)]
+    classifiers = [
+        (name, pipe, pipe.labels or teacher.pipes[source].labels)
+        for name, (source, _) in plan.items()
+        if settings.learns_from_gold(name) and isinstance(pipe := student.get_pipe(name), TextCategorizer)
+    ]
     for doc in (example.reference for example in gold):
-        for name, pipe in classifiers:
-            values = [*doc.cats.values()]
+        for name, pipe, labels in classifiers:
+            values = [value for label, value in doc.cats.items() if label in labels or not labels]
             most = len(values) if isinstance(pipe, MultiLabel_TextCategorizer) else 1
             if not {*values} <= {0, 1} or sum(values) > most:
                 raise DistillationError("TD115", pipe=name, text=doc.text[:60], cats=dict(doc.cats))
 
 
-def check_gold_labels(student: Language, plan: Plan, gold: Iterable[Example]) -> None:
+def check_gold_labels(student: Language, plan: Plan, settings: DistillationConfig, gold: Iterable[Example]) -> None:
     """See that the pipes that are taught know the labels of gold annotations.
 
     Args:
         student: The pipeline, initialized.
         plan: From `plan_lessons`.
+        settings: The `[distillation]` block.
         gold: What is to be learned.
 
     Raises:
         DistillationError: TD228, one does not.
     """
-    pipes: dict[str, Any] = {name: student.get_pipe(name) for name in plan}
-    needed: dict[str, set[str]] = {name: set() for name in plan}
+    pipes: dict[str, Any] = {name: student.get_pipe(name) for name in plan if settings.learns_from_gold(name)}
+    needed: dict[str, set[str]] = {name: set() for name in pipes}
     for doc in (example.reference for example in gold):
         for name, pipe in pipes.items():
             needed[name] |= needed_labels(doc, pipe)
@@ -416,8 +425,8 @@ def _as_written(value: Any) -> Any:
 
 
 def _check_names(student: Language, settings: DistillationConfig) -> None:
-    for block in ("student_to_teacher", "teaching"):
-        for name in getattr(settings, block):
+    for block in ("student_to_teacher", "teaching", "gold_pipes"):
+        for name in getattr(settings, block) or ():
             if name not in student.pipe_names:
                 raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
 

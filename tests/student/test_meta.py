@@ -74,5 +74,5 @@ def test_a_package_of_a_student_requires_spacy_alone(distilled: Path, tmp_path: 
     assert required == ("spacy", split_requirement(SPACY)[1])
     assert meta["distillation"]["teacher"]["name"] == "tiny_teacher"
     for file in root.rglob("*"):
-        if file.suffix in (".py", ".cfg", ".toml", ".txt") and file.name != "config.cfg":
+        if file.suffix in (".py", ".cfg", ".toml", ".txt") and file.name != "distill.cfg":
             assert "tinydistill" not in file.read_text(encoding="utf8")

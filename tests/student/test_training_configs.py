@@ -9,12 +9,12 @@ import pytest
 import spacy
 import srsly
 from spacy.language import Language
+from spacy.tokens import DocBin
 from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from spacy.util import load_config, load_model_from_config
 
 from helpers.plain_spacy import BLOCKED, PLAIN_SPACY
-from helpers.students_of_each_kind import LEARNING, initialized
+from helpers.students_of_each_kind import LEARNING, annotate, initialized
 from helpers.tiny_teacher import LABELS, TEXTS, write_gold
 from spacy_tinydistill.config_files import read_config_file
 from spacy_tinydistill.schemas import read_distillation_config
@@ -50,7 +50,7 @@ def test_spacy_alone_trains_on(undisturbed: Path, tmp_path: Path) -> None:
         plain_spacy(tmp_path, "train", *config, "--output", out / "trained", *steps)
         plain_spacy(tmp_path, "debug", "data", *config)
         plain_spacy(tmp_path, "debug", "config", *config)
-        plain_spacy(tmp_path, "assemble", *config, out / "assembled")
+        plain_spacy(tmp_path, "assemble", student / name, out / "assembled", *data, *source)
     before, after = score(tmp_path, student, gold), score(tmp_path, tmp_path / "train.cfg/trained/model-last", gold)
     for key in ("tag_acc", "ents_f", "cats_score"):
         assert after[key] >= before[key]
@@ -88,17 +88,21 @@ def test_labels_are_in_the_config_where_it_can_hold_them(teacher: Language, tmp_
             assert again.get_pipe(name).labels == student.get_pipe(name).labels
 
 
-def test_going_on_keeps_rules_tokenizer_and_strings(teacher: Language, tmp_path: Path) -> None:
+def test_going_on_keeps_weights_rules_and_tokenizer(teacher: Language, tmp_path: Path) -> None:
     student = initialized(student_config(teacher, size="nano"), teacher)
     student.tokenizer.add_special_case("gimme", [{"ORTH": "gim"}, {"ORTH": "me"}])
-    student.get_pipe("entity_ruler").add_patterns([{"label": "TOWN", "pattern": "Reykjavík"}])
+    student.get_pipe("entity_ruler").add_patterns([{"label": "TOWN", "pattern": "Bergen"}])
     save_student(student, tmp_path / "student", student.vocab.strings)
-    config = load_config(tmp_path / "student" / "train.cfg", {"paths.student": str(tmp_path / "student")})
-    gold = str(write_gold(tmp_path / "gold.spacy"))
-    config["paths"] |= {"train": gold, "dev": gold}
-    config["training"]["max_steps"] = 1
-    trained = init_nlp(config)
-    train(trained, tmp_path / "out")
-    doc = spacy.load(tmp_path / "out" / "model-last")("gimme Reykjavík")
-    assert [token.text for token in doc] == ["gim", "me", "Reykjavík"]
-    assert "TOWN" in {span.label_ for span in trained.get_pipe("entity_ruler")(trained.make_doc("Reykjavík")).ents}
+    gold = tmp_path / "gold.spacy"
+    DocBin(docs=[annotate(student).reference]).to_disk(gold)
+    config = load_config(
+        tmp_path / "student" / "train.cfg",
+        {"paths.student": str(tmp_path / "student"), "paths.train": str(gold), "paths.dev": str(gold)},
+    )
+    going_on = init_nlp(config)
+    doc = going_on.make_doc("gimme Bergen")
+    assert [token.text for token in doc] == ["gim", "me", "Bergen"]
+    assert [ent.label_ for ent in going_on.get_pipe("entity_ruler")(doc).ents] == ["TOWN"]
+    for name in LEARNING:
+        assert going_on.get_pipe(name).labels == student.get_pipe(name).labels
+        assert going_on.get_pipe(name).model.to_bytes() == student.get_pipe(name).model.to_bytes()
