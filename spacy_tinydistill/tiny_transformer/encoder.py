@@ -7,6 +7,7 @@ them.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -80,10 +81,8 @@ def tiny_transformer(
         max_length=max_length,
     )  # fmt: skip
 
-    def save(bert: Any) -> bytes:
-        return _to_bytes(bert, precision)
-
-    shim = _Shim(bert, serialize_model=save, deserialize_model=_from_bytes)
+    # No function of its own, which could not be pickled, as for a process of `nlp.pipe(n_process=2)`.
+    shim = _Shim(bert, serialize_model=partial(_to_bytes, precision=precision), deserialize_model=_from_bytes)
     return Model(
         NAME,
         _forward,

@@ -81,7 +81,7 @@ def test_from_a_teacher_to_a_wheel_and_back(room: Path) -> None:
     assert report["data"]["path"] == str(room / "göld.spacy")
     assert str(room / "göld.spacy") in (out / "bericht" / "report.html").read_text(encoding="utf-8")
     # In a config spaCy writes what is not ASCII as JSON escapes, which it reads back.
-    assert load_config(best / "config.cfg")["paths"]["distill"] == str(room / "texte.txt")
+    assert load_config(best / "distill.cfg")["paths"]["distill"] == str(room / "texte.txt")
     meta = ["--meta-path", out / "bericht" / "meta.json"]
     # It is spaCy's own, and prints a path in the bytes in which it was given.
     run(room, "-m", "spacy", "package", best, out, "--name", "bare", "--build", "wheel", *meta)

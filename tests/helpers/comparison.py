@@ -17,10 +17,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "meta.json"
     }
-    if "config.cfg" in files:
-        config = Config().from_bytes(files["config.cfg"], interpolate=False)
+    if "distill.cfg" in files:
+        config = Config().from_bytes(files["distill.cfg"], interpolate=False)
         del config["training"]["before_update"]
-        files["config.cfg"] = config.to_bytes()
+        files["distill.cfg"] = config.to_bytes()
     return files
 
 

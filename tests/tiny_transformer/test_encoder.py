@@ -1,6 +1,7 @@
 """The tiny transformer: against BERT itself, whatever the batch and the text, saved and loaded, and in the loop."""
 
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -166,6 +167,18 @@ def test_saved_and_loaded(model, docs):
         numpy.testing.assert_array_equal(ours, theirs)
     # A pickle of PyTorch's would be a ZIP file.
     assert b"PK\x03\x04" not in data
+
+
+def test_pickled(docs):
+    """As joblib does, Spark, and `nlp.pipe(n_process=2)` where processes are spawned."""
+    for precision in ("float32", "int8"):
+        model = make_model(precision=precision)
+        nlp = spacy.blank(LANGUAGE)
+        nlp.add_pipe("tok2vec").model = model
+        loaded = pickle.loads(pickle.dumps(nlp)).get_pipe("tok2vec").model
+        assert loaded.to_bytes() == model.to_bytes()
+        for ours, theirs in zip(model.predict(docs), loaded.predict(docs), strict=True):
+            numpy.testing.assert_array_equal(ours, theirs)
 
 
 def test_saved_in_half_precision(model, docs):
