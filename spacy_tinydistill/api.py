@@ -206,6 +206,7 @@ def _learn(run: Run, store: Store, output_path: Path, *, resume: bool) -> float:
         training=run.training,
         strings=run.strings,
         output_path=output_path,
+        gold=bool(run.dataset.dev),
         resume=resume,
         # As they are now: notebooks and tests put others in their place.
         stdout=sys.stdout,

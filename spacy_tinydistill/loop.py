@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from spacy.language import Language
 from spacy.training import Example
-from spacy.training.loop import create_before_to_disk_callback, subdivide_batch, update_meta
+from spacy.training.loop import create_before_to_disk_callback, subdivide_batch
 from spacy.util import logger
 from thinc.api import Model, fix_random_seed
 from wasabi import Printer
@@ -28,6 +28,7 @@ from .pipes.device import fast_matrices, is_out_of_memory
 from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
 from .schemas import DistillationConfig, resolving
 from .signals import leave, stop_signals
+from .student.meta import add_scores
 from .student.pipeline import save_student
 from .targets.records import Targets
 
@@ -68,6 +69,7 @@ def distill(
     training: dict[str, Any],
     strings: list[str],
     output_path: Path,
+    gold: bool = True,
     resume: bool = False,
     stdout: IO = sys.stdout,
     stderr: IO = sys.stderr,
@@ -83,6 +85,7 @@ def distill(
         training: The `[training]` block, resolved.
         strings: The strings of the saved student's vocabulary; see `save_student`.
         output_path: An existing folder to write to.
+        gold: Whether `evaluate` scores against gold annotations, and not against the teacher's.
         resume: Continue from the checkpoint in that folder.
         stdout: Where the logger writes its table.
         stderr: Where the logger draws its progress bar.
@@ -120,8 +123,7 @@ def distill(
         with stop_signals() as stopped, fast_matrices(student, *projections):
             for _, info, is_best in steps:
                 if is_best is not None:
-                    with student.select_pipes(disable=frozen):
-                        update_meta(training, student, info)
+                    add_scores(student, info, list(training["score_weights"]), gold=gold)
                     with told_if_not_written(output_path):
                         with student.use_params(optimizer.averages or {}):
                             save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)

@@ -46,7 +46,9 @@ def write_origin(run: Run, store: Store, teacher_scores: dict[str, Any]) -> None
     }
     profiles = [header.profile for header in run.headers]
     left_out = left_out_unnamed(run.fates)
-    add_origin(run.student, profiles, run.shares, plain_scores(teacher_scores), texts, left_out)
+    # Held-out texts have no annotations but the teacher's own: it would agree with itself.
+    scores = plain_scores(teacher_scores) if run.dataset.dev else {}
+    add_origin(run.student, profiles, run.shares, scores, texts, left_out)
 
 
 def report(

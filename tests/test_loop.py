@@ -175,13 +175,13 @@ def test_where_memory_is_short_the_same_is_learned_in_smaller_parts(
         config["distillation"]["optimizer"] = {"@optimizers": "SGD.v1", "learn_rate": 0.001}
         distil_quickly(teacher, texts[:30], tmp_path / name, config, steps=4, learn_rate=False, **settings)
         meta = srsly.read_json(tmp_path / name / DIR_MODEL_LAST / "meta.json")
-        found.append((weights_of(spacy.load(tmp_path / name / DIR_MODEL_LAST)), meta["performance"]))
-    (enough, performance), (little, performance_of_little) = found
+        found.append((weights_of(spacy.load(tmp_path / name / DIR_MODEL_LAST)), meta["distillation"]["losses"]))
+    (enough, losses), (little, losses_of_little) = found
     assert "not enough memory" not in caplog.text.partition("Step 0")[0]
     for name, weights in enough.items():
         numpy.testing.assert_allclose(little[name], weights, atol=1e-5, err_msg=name)
-    for loss in ("tagger_loss", "senter_loss"):
-        assert performance_of_little[loss] == pytest.approx(performance[loss], rel=1e-3)
+    for pipe in ("tagger", "senter"):
+        assert losses_of_little[pipe] == pytest.approx(losses[pipe], rel=1e-3)
     # What is too much for one batch is not tried with each.
     warnings = [record for record in caplog.records if "not enough memory" in record.getMessage()]
     assert 1 <= len(warnings) <= 3

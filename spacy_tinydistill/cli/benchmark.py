@@ -14,15 +14,19 @@ def benchmark_distillation_cli(
     student: Annotated[str, Arg(help="Student pipeline: an installed package or a folder")],
     data: Annotated[Path, Arg(help="Gold annotations (.spacy), or texts without annotations (.jsonl, .txt)")],
     output: Annotated[Path, Opt("--output", "-o", help="Folder to write the report to")],
+    other: Annotated[
+        Path | None, Opt("--other", help="Texts of another kind, with or without gold annotations, to compare on too")
+    ] = None,
     max_words: Annotated[int, Opt("--max-words", "-n", min=1, help="Maximum number of words in a timed pass")] = 20_000,
     gpu_id: Annotated[int, Opt("--gpu-id", "-g", help="GPU to measure too, or -1 for the CPU only")] = -1,
     code: Annotated[Path | None, Opt("--code", "-c", help="Python file that registers functions of your own")] = None,
-    force: Annotated[bool, Opt("--force", "-F", help="Replace an existing report")] = False,
+    force: Annotated[bool, Opt("--force", "-f", "-F", help="Replace an existing report")] = False,
 ) -> None:
     """
     Compare a student with its teacher on this machine: scores, agreement, words per second, load time, memory and
-    size. Prints tables, and writes report.html (with plots and the sentences on which the two disagree most),
-    report.json, and the student's meta.json with a model card, for `spacy package --meta-path`.
+    size. Prints tables, and writes report.html (with plots and the sentences on which the two disagree most) and
+    report.json. Of a distilled student it also writes the model card, README.md and meta.json, here and in the
+    student's folder, where `spacy package` finds it.
     """
     # Every `python -m spacy` command imports this file, so heavy imports happen only when this command runs.
     from wasabi import msg
@@ -33,7 +37,15 @@ def benchmark_distillation_cli(
         from ..report.table import print_report
 
         report = compare(
-            teacher, student, data, output=output, max_words=max_words, gpu_id=gpu_id, code=code, force=force
+            teacher,
+            student,
+            data,
+            other=other,
+            output=output,
+            max_words=max_words,
+            gpu_id=gpu_id,
+            code=code,
+            force=force,
         )
     print_report(report)
     msg.good("Wrote the report", output / HTML_NAME)

@@ -12,22 +12,24 @@ from ..errors import DistillationError
 from ..files import write_whole
 from .raw_text import NOT_COMPARED, agreement_text, missing_text, tokens_text
 from .table import alignment_warnings, megabytes, percent, score_header, score_rows
+from .verdict import weakest_labels
 
 META_NAME = "meta.json"
+HELD_OUT = "texts held out from learning"
 TITLE = "### Distillation"
 
 # So much is shown of a name that somebody else gave.
 MOST_CHARACTERS = 80
 
-# The labels that a student gives least as its teacher does, among those that the teacher gives often enough to tell.
+# How many of the labels are named in which the student agrees least.
 WEAKEST_LABELS = 5
-OFTEN = 10
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write a student's meta.json with its model card in "notes". `spacy package` puts it into the README.
+    """Write a student's meta.json: its scores, what was measured, and the text of its model card in "notes".
 
-    A README.md beside it would replace spaCy's own, which has the name of the package.
+    "performance" has the scores against gold annotations, as `spacy evaluate` names and computes them, or nothing.
+    What was measured otherwise is in "distillation" under its own name.
 
     Args:
         folder: The folder to write to.
@@ -39,8 +41,22 @@ def write_meta(folder: Path, meta: Mapping[str, Any], report: Mapping[str, Any])
     """
     # Notes of the user's own stay; an earlier card goes.
     notes = (meta.get("notes") or "").partition(TITLE)[0] + write_card(meta, report)
+    measured = {
+        "data": data_name(report),
+        **{key: report["data"][key] for key in ("gold", "documents", "words")},
+        **{key: report[key] for key in ("agreement", "retention")},
+    }
+    # What the run found out on the way is replaced.
+    origin = {key: value for key, value in meta.get("distillation", {}).items() if key != "agreement"}
+    scores = report["student"]["scores"]
+    written = {
+        **meta,
+        "performance": {name: value for name, value in scores.items() if isinstance(value, float | dict)},
+        "distillation": {**origin, "measured": measured},
+        "notes": notes,
+    }
     try:
-        write_whole(folder / META_NAME, srsly.json_dumps({**meta, "notes": notes}, indent=2).encode())
+        write_whole(folder / META_NAME, srsly.json_dumps(written, indent=2).encode())
     except OSError as error:
         raise DistillationError("TD408", path=folder, reason=f"{type(error).__name__}: {error}") from error
 
@@ -59,14 +75,22 @@ def write_card(meta: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     if rows:
         header = score_header(dict(report))
         md.add(md.table(rows, header, ["l", "l", *"rrrrr"][: len(header)]))
+        scored = "with gold annotations" if report["data"]["gold"] else "without gold annotations, so no scores"
         md.add(
-            "In per cent. Retention is the student's score over the teacher's; agreement is the student's score with "
+            f"In per cent, on {cell(data_name(report))} ({scored}). Retention is the student's score over the "
+            "teacher's; agreement is the student's score with "
             "the teacher's annotations as the reference."
             + (" Counted is the share of gold tokens that a score counts." if "Counted" in header else "")
         )
     md.add(md.title(3, "Limits"))
     md.add(md.list(list(_limits(meta, report))))
     return md.text
+
+
+def data_name(report: Mapping[str, Any]) -> str:
+    """Name the data that teacher and student were compared on: the file, not its folder."""
+    path = report["data"]["path"]
+    return HELD_OUT if path is None else Path(path).name
 
 
 def cell(text: object) -> str:
@@ -93,9 +117,8 @@ def _facts(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str
     if learned:
         count = [] if learned["documents"] is None else [f"{learned['documents']:,} texts"]
         facts["Learned on"] = ", ".join([*map(cell, learned["names"]), *count])
-    measured = "texts held out from learning" if data["path"] is None else cell(Path(data["path"]).name)
     gold = "with" if data["gold"] else "without"
-    facts["Compared on"] = f"{measured}: {data['documents']:,} texts, {gold} gold annotations"
+    facts["Compared on"] = f"{cell(data_name(report))}: {data['documents']:,} texts, {gold} gold annotations"
     for what in ("retention", "agreement"):
         if report["overall"][what] is not None:
             facts[what.capitalize()] = f"{percent(report['overall'][what])} %"
@@ -129,16 +152,14 @@ def _limits(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         limits.append(NOT_COMPARED)
     else:
         limits += [text for text in (missing_text(found, cell), tokens_text(found, cell)) if text]
-    weakest = sorted(
-        (counts["agreement"], pipe, label, counts["teacher"])
-        for pipe, labels in report["labels"].items()
-        for label, counts in labels.items()
-        if counts["teacher"] >= OFTEN
-    )
+    elsewhere = report["elsewhere"]
+    if elsewhere is not None:
+        what = "retention" if elsewhere["overall"]["retention"] is not None else "agreement"
+        name, value = cell(Path(elsewhere["path"]).name), percent(elsewhere["overall"][what])
+        limits.append(f"On text of another kind, {name} ({elsewhere['documents']:,} texts), {what} is {value} %.")
     named = [
         f"{cell(label)} ({cell(pipe)}, {percent(agreement)} % of {times:,})"
-        for agreement, pipe, label, times in weakest[:WEAKEST_LABELS]
-        if agreement < 1
+        for agreement, label, pipe, times in weakest_labels(report)[:WEAKEST_LABELS]
     ]
     if named:
         limits.append(f"It follows its teacher least in these labels: {', '.join(named)}.")

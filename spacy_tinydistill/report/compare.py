@@ -13,6 +13,7 @@ from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import is_package
 from spacy.vocab import Vocab
+from wasabi import msg
 
 from ..components.annotations import decide
 from ..corpus import SUFFIXES, list_files, read_texts
@@ -24,12 +25,14 @@ from ..pipes.labels import Said, list_layers
 from ..pipes.profile import measure_bytes
 from ..user_code import import_user_code
 from .annotations import count_confusions, count_labels, read_layers
+from .calibration import Reference, calibrate, try_thresholds
 from .card import write_meta
 from .disagreement import find_disagreements
 from .machine import describe_machine, installed_versions
+from .model_card import README_NAME, show_usage, write_readme
 from .raw_text import compare_raw_text, share_of_pipes
 from .report import JSON_NAME, Report, find_tried
-from .scores import Side, annotate, ratio, score_sides, share_scores
+from .scores import Side, annotate, non_empty, ratio, score_sides, share_scores
 from .size import count_parameters
 from .speed import measure_speed
 
@@ -39,6 +42,7 @@ def compare(
     student: str | Path,
     data: str | Path,
     *,
+    other: str | Path | None = None,
     output: str | Path | None = None,
     max_words: int = 20_000,
     gpu_id: int = -1,
@@ -52,8 +56,10 @@ def compare(
         student: The student: an installed package or a folder.
         data: Docs with gold annotations (.spacy), or texts (.jsonl with "text", .txt with one text per line). Texts
             give agreement but no scores.
-        output: Folder to write report.json and report.html to, and a distilled student's meta.json with its model
-            card, for `spacy package --meta-path`. It is created if needed. None writes nothing.
+        other: The same of another kind of text than the student learned on, to see what it retains there.
+        output: Folder to write report.json and report.html to. It is created if needed. A distilled student's model
+            card, README.md and meta.json, is written there too, and to the student's folder for `spacy package`.
+            None writes nothing.
         max_words: Maximum number of words in a timed pass; see `speed.measure_speed`.
         gpu_id: GPU to score on and to measure too; -1 for the CPU.
         code: Python file that registers functions that the pipelines need.
@@ -67,7 +73,9 @@ def compare(
         `confusion` and `disagreements` (see `compare_sides`), `speed_up` (student's words per second over teacher's),
         `compression` (teacher's bytes over student's), `timing` (the texts of a timed pass), `learning_curve` (see
         `curve.read_curve`; empty where the student is not in its run's output), `tried` (see `report.find_tried`),
-        `raw_text` (see `raw_text.compare_raw_text`), `data`, `machine`, `versions`, `date` (UTC), `command`.
+        `raw_text` (see `raw_text.compare_raw_text`), `elsewhere` (on texts of another kind: `path`, `gold`,
+        `documents`, `retention` and `agreement` by score, `overall`), `usage` (see `model_card.show_usage`), `data`,
+        `machine`, `versions`, `date` (UTC), `command`.
 
     Raises:
         DistillationError: TD401 to TD414: a pipeline, the data, the code, the GPU or the output cannot be used.
@@ -76,6 +84,7 @@ def compare(
     data, code = Path(data), Path(code) if code is not None else None
     folder = _prepare_output(Path(output), force) if output is not None else None
     texts, gold = _read_data(data)
+    others = _read_data(Path(other)) if other is not None else None
     for role, name in names.items():
         _require_pipeline(role, name)
     if code is not None:
@@ -85,6 +94,8 @@ def compare(
     pipelines = {role: _load(role, name) for role, name in names.items()}
     for role, nlp in pipelines.items():
         _require_fitting_texts(role, nlp, texts, data)
+        if others is not None:
+            _require_fitting_texts(role, nlp, others[0], Path(str(other)))
     # First, by pipelines of which nothing was asked yet.
     words = [len(pipelines["teacher"].make_doc(text)) for text in texts]
     chosen = choose_texts(zip(texts, words, strict=True))
@@ -96,6 +107,9 @@ def compare(
         raise DistillationError(
             "TD407", teacher=pipelines["teacher"].pipe_names, student=pipelines["student"].pipe_names
         )
+    elsewhere = None
+    if others is not None:
+        elsewhere = {"path": str(other), **_compare_elsewhere(pipelines, *others)}
     timed, timing = measure_speed(names, texts, words, max_words=max_words, gpu_id=gpu_id, code=code)
 
     described = {
@@ -111,6 +125,8 @@ def compare(
             "timing": timing,
             "learning_curve": read_curve(pipelines["student"].path.parent / CURVE_NAME),
             "tried": find_tried(folder, described["teacher"]) if folder else [],
+            "elsewhere": elsewhere,
+            "usage": show_usage(pipelines["student"]),
             "data": {"path": str(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
         }
         | describe_circumstances(gpu_id)
@@ -118,7 +134,7 @@ def compare(
     if folder is not None:
         report.write(folder)
         if "distillation" in pipelines["student"].meta:
-            write_meta(folder, pipelines["student"].meta, report)
+            _renew_card(pipelines["student"], names["student"], folder, report)
     return report
 
 
@@ -163,6 +179,8 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
             "timing": None,
             "learning_curve": read_curve(output / CURVE_NAME),
             "tried": find_tried(output, described["teacher"]),
+            "elsewhere": None,
+            "usage": show_usage(student.nlp),
             "data": {
                 "path": recorded.data,
                 "gold": recorded.gold is not None,
@@ -174,7 +192,31 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
     )
     report.write(output)
     write_meta(student.nlp.path, student.nlp.meta, report)
+    write_readme(student.nlp.path, student.nlp.meta, report)
     return report
+
+
+def _compare_elsewhere(pipelines: dict[str, Language], texts: list[str], gold: DocBin | None) -> dict[str, Any]:
+    """Compare on texts of another kind: agreement where the student learned says little about it."""
+    sides = {role: Side(nlp, annotate(nlp, texts, gold, f"{role} elsewhere")) for role, nlp in pipelines.items()}
+    found = score_sides(sides["teacher"], sides["student"], gold)
+    kept = {key: found[key] for key in ("retention", "agreement", "overall")}
+    return {"gold": gold is not None, "documents": len(texts), **kept}
+
+
+def _renew_card(student: Language, name: str, folder: Path, report: Report) -> None:
+    """Write the model card to the report's folder, and to the student's, for `spacy package`."""
+    write_meta(folder, student.meta, report)
+    write_readme(folder, student.meta, report)
+    # An installed package is not ours to change.
+    if is_package(name):
+        return
+    try:
+        write_meta(student.path, student.meta, report)
+        if not write_readme(student.path, student.meta, report):
+            msg.warn(f"{student.path / README_NAME} is not a card of spacy-tinydistill, and was left as it is.")
+    except DistillationError as error:
+        msg.warn(f"The student's own card still has earlier figures. {error}")
 
 
 def compare_sides(
@@ -190,6 +232,8 @@ def compare_sides(
 
     Returns:
         What `score_sides` returns, `overall` with a score of 0 for each pipe that the student lacks; `raw_text`;
+        `calibration` by role and pipe, against gold annotations (see `calibration.calibrate`); `thresholds` (see
+        `calibration.try_thresholds`), against gold annotations or else what the teacher decided;
         `labels` (see `layers.count_labels`), `confusion`
         (`layers.count_confusions`) and `disagreements` (`disagreement.find_disagreements`).
     """
@@ -203,11 +247,19 @@ def compare_sides(
         for side in (teacher, student)
     )
     readings = read_layers(layers, theirs, ours)
+    references = [Reference(doc, doc.cats) for doc in non_empty(student.nlp, gold)] if gold else []
+    decided = [Reference(said.doc, said.decided) for said in theirs]
     share = share_of_pipes({**scored, "raw_text": raw_text})
     return {
         **scored,
         "overall": {what: value and value * share for what, value in scored["overall"].items()},
         "raw_text": raw_text,
+        "calibration": {
+            # The student's pipes tell which labels exclude each other, the teacher's need not be spaCy's.
+            role: calibrate(student.nlp, side.docs, references) if references and side.docs else {}
+            for role, side in (("teacher", teacher), ("student", student))
+        },
+        "thresholds": try_thresholds(student.nlp, student.docs, references or decided),
         "labels": count_labels(readings),
         "confusion": count_confusions(readings),
         "disagreements": find_disagreements(readings, theirs, ours),

@@ -1,8 +1,9 @@
 """A report as one HTML page, made from its JSON, without a network; without scripts, but for a student to try in it."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -23,6 +24,7 @@ from .table import (
     score_header,
     score_rows,
 )
+from .verdict import GREEN, YELLOW, compare_factor, lights, main_scores, score_name, title_of, verdict
 
 TEMPLATE = "report.html.jinja"
 
@@ -35,6 +37,12 @@ MOST_CHARACTERS = 18
 
 # How wide a letter of an arc's label is, in pixels.
 LABEL_CHARACTER = 8.5
+
+# So many examples are shown; the others when asked for.
+FIRST_DRAWINGS = 5
+
+# Behind entities and spans; words on them are dark.
+AGREES, DIFFERS = "#dfe3e8", "#ffb59e"
 
 # Of displaCy's dependencies, in the page's own colours, which may be dark.
 WORDS_OPTIONS = {"compact": True, "offset_x": 60, "color": "inherit", "bg": "none", "font": "inherit"}
@@ -53,6 +61,14 @@ def to_html(report: Mapping[str, Any], trial: Trial | None = None) -> str:
         scores=score_rows(dict(report)),
         score_header=score_header(dict(report)),
         alignment=alignment_warnings(dict(report)),
+        title=title_of(report["student"]),
+        verdict=verdict(report),
+        lights=lights(report),
+        green=GREEN,
+        yellow=YELLOW,
+        tiles=list(_tiles(report)),
+        main_scores=set(main_scores(report).values()),
+        gold_command=_gold_command(report),
         raw_text=_say_raw_text(report["raw_text"]),
         resources=resource_rows(dict(report)),
         noise=NOISE if is_noisy(dict(report)) else "",
@@ -60,7 +76,8 @@ def to_html(report: Mapping[str, Any], trial: Trial | None = None) -> str:
         curves=list(_curves(report["learning_curve"])),
         sizes=_plot_sizes(report),
         labels={pipe: _split_labels(labels) for pipe, labels in report["labels"].items()},
-        drawings=[_draw(number, item) for number, item in enumerate(report["disagreements"], start=1)],
+        drawings=[_draw(number, item) for number, item in enumerate(_choose(report["disagreements"]), start=1)],
+        first_drawings=FIRST_DRAWINGS,
     )
 
 
@@ -75,6 +92,43 @@ def _template() -> Template:
     )
     environment.filters.update(percent=percent, megabytes=megabytes, breakable=_breakable)
     return environment.get_template(TEMPLATE)
+
+
+def _tiles(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The figures at the top: what each says, and its value."""
+    overall = report["overall"]
+    if overall["retention"] is not None:
+        yield "of the teacher's score kept (retention)", f"{percent(overall['retention'])} %"
+    if overall["agreement"] is not None:
+        yield "agreement with the teacher", f"{percent(overall['agreement'])} %"
+    for score in dict.fromkeys(main_scores(report).values()):
+        own, teachers = (report[role]["scores"].get(score) for role in ("student", "teacher"))
+        if own is not None:
+            than = "" if teachers is None else f", teacher {percent(teachers)}"
+            yield f"{score_name(score)}{than}", percent(own)
+    factors = {"on one thread": (report["speed_up"].get("1"), "faster", "slower")}
+    factors["on disk"] = (report["compression"], "smaller", "larger")
+    for where, (factor, more, less) in factors.items():
+        if factor:
+            value, _, word = compare_factor(factor, more, less).partition(" x ")
+            yield f"{word or 'as the teacher'} {where}", f"{value} x" if word else value
+
+
+def _choose(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Order examples such that the first few are of every kind, each kind together."""
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for place, item in enumerate(items):
+        kinds.setdefault((item["style"], *item["pipes"]), []).append(place)
+    in_turn = [place for places in zip_longest(*kinds.values()) for place in places if place is not None]
+    first = sorted(in_turn[:FIRST_DRAWINGS])
+    return [items[place] for place in (*first, *sorted(set(in_turn) - set(first)))]
+
+
+def _gold_command(report: Mapping[str, Any]) -> str:
+    """By which command a report that was made without gold annotations gets scores."""
+    paths = {"TEACHER": report["teacher"]["path"], "STUDENT": report["student"]["path"]}
+    named = [shlex.quote(path) if path else name for name, path in paths.items()]
+    return f"python -m spacy benchmark distillation {' '.join(named)} gold.spacy --output DIR"
 
 
 def _say_raw_text(found: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -183,29 +237,39 @@ def _breakable(text: str) -> Markup:
 def _draw(number: int, disagreement: dict[str, Any]) -> dict[str, Any]:
     """Draw what teacher and student say about one sentence; a table of categories is the template's."""
     draw = _DRAWINGS.get(disagreement["style"])
-    drawn = {role: draw(disagreement[role], f"{role}-{number}") for role in ROLES} if draw else {}
+    others = {"teacher": disagreement["student"], "student": disagreement["teacher"]}
+    drawn = {role: draw(disagreement[role], others[role], f"{role}-{number}") for role in ROLES} if draw else {}
     return {**disagreement, "drawn": drawn}
 
 
 # displaCy escapes the text alone; labels, tags and lemmas are for its callers to escape.
 
 
-def _draw_words(said: dict[str, Any], name: str) -> Markup:
+def _draw_words(said: dict[str, Any], other: dict[str, Any], name: str) -> Markup:
+    # Of other words nothing can be told by their place.
+    same_words = [word["text"] for word in said["words"]] == [word["text"] for word in other["words"]]
+    pairs = zip(said["words"], other["words"] if same_words else said["words"], strict=True)
     words = [
         {
             "text": _shorten(word["text"]),
-            "tag": _escape(_shorten(word["tag"])),
-            "lemma": None if word["lemma"] is None else _escape(_shorten(word["lemma"])),
+            "tag": _mark(_shorten(word["tag"]), word["tag"] != theirs["tag"], "tspan"),
+            "lemma": None
+            if word["lemma"] is None
+            else _mark(_shorten(word["lemma"]), word["lemma"] != theirs["lemma"], "tspan"),
         }
-        for word in said["words"]
+        for word, theirs in pairs
     ]
-    arcs = [{**arc, "label": _escape(arc["label"])} for arc in said["arcs"]]
+    arcs = [
+        {**arc, "label": _mark(arc["label"], same_words and arc not in other["arcs"], "tspan")} for arc in said["arcs"]
+    ]
     # By the words alone, so that the student's stand below the teacher's.
     longest = max((min(len(word["text"]), MOST_CHARACTERS) for word in said["words"]), default=0)
     distance = max(124, 16 + 9 * longest)
     levels = max(DependencyRenderer().get_levels(arcs).values(), default=1)
     # Other arcs are as long as two words, and more.
-    widest = max((len(arc["label"]) for arc in arcs if arc["end"] - arc["start"] == 1), default=0) * LABEL_CHARACTER
+    widest = (
+        max((len(arc["label"]) for arc in said["arcs"] if arc["end"] - arc["start"] == 1), default=0) * LABEL_CHARACTER
+    )
     renderer = DependencyRenderer(
         {
             **WORDS_OPTIONS,
@@ -223,21 +287,33 @@ def _draw_words(said: dict[str, Any], name: str) -> Markup:
     return Markup('<div class="drawn"><div style="margin-top: -{:.0f}px">{}</div></div>').format(empty, Markup(svg))
 
 
-def _draw_ents(said: dict[str, Any], name: str) -> Markup:
+def _draw_ents(said: dict[str, Any], other: dict[str, Any], name: str) -> Markup:
     renderer = EntityRenderer()
     renderer.direction = _direction(said)
-    ents = [{"start": ent["start"], "end": ent["end"], "label": _escape(ent["label"])} for ent in said["ents"]]
+    ents = []
+    for ent in said["ents"]:
+        label = _mark(ent["label"], ent not in other["ents"], "strong")
+        ents.append({"start": ent["start"], "end": ent["end"], "label": label})
+        renderer.colors[label.upper()] = DIFFERS if ent not in other["ents"] else AGREES
     return Markup(renderer.render_ents(said["text"], ents, None))
 
 
-def _draw_spans(said: dict[str, Any], name: str) -> Markup:
+def _draw_spans(said: dict[str, Any], other: dict[str, Any], name: str) -> Markup:
     renderer = SpanRenderer()
     renderer.direction = _direction(said)
-    spans = [
-        {"start_token": span["start_token"], "end_token": span["end_token"], "label": _escape(span["label"])}
-        for span in said["spans"]
-    ]
+    same_tokens = said["tokens"] == other["tokens"]
+    spans = []
+    for span in said["spans"]:
+        differs = same_tokens and span not in other["spans"]
+        label = _mark(span["label"], differs, "strong")
+        spans.append({"start_token": span["start_token"], "end_token": span["end_token"], "label": label})
+        renderer.colors[label.upper()] = DIFFERS if differs else AGREES
     return Markup(renderer.render_spans(said["tokens"], spans, None))
+
+
+def _mark(text: str, differs: bool, element: str) -> str:
+    """Escape a text, and mark it where the other of the two says something else."""
+    return f'<{element} class="differs">{escape(text)}</{element}>' if differs and text else _escape(text)
 
 
 def _direction(said: dict[str, Any]) -> str:

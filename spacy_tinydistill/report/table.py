@@ -8,6 +8,7 @@ from wasabi import msg
 
 from ..gold_tokens import warn_of_alignment
 from .raw_text import print_raw_text
+from .verdict import compare_factor, verdict
 
 ROLES = ("teacher", "student")
 NOISY = 0.3
@@ -19,7 +20,8 @@ CONDITIONS = {"1": "one thread", "accelerated": "one thread, accelerated", "all"
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print a report: scores in per cent, then speed and size."""
+    """Print a report: the verdict, scores in per cent, then speed and size."""
+    msg.info(verdict(report))
     msg.table(
         score_rows(report),
         header=score_header(report),
@@ -55,28 +57,38 @@ def alignment_warnings(report: dict[str, Any]) -> list[str]:
 
 def score_header(report: dict[str, Any]) -> list[str]:
     """Name the columns of `score_rows`."""
-    header = ["Pipe", "Score", "Teacher", "Student", "Retention", "Agreement"]
-    return [*header, "Counted"] if report.get("counted") else header
+    return ["Pipe", "Score", *(name for name, _ in _score_columns(report))]
 
 
 def score_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """List the scores in per cent, each at the first pipe that has it. Precision and recall are left out if there is F.
 
-    With gold annotations the last column is the share of gold tokens that a score counts.
+    Columns in which there is nothing are left out; the tokenizer's scores come last.
     """
-    columns = [report[role]["scores"] for role in ROLES]
-    columns += [report["retention"], report["agreement"]]
-    if report.get("counted"):
-        columns.append(report["counted"])
-    # With a teacher who was not asked there are none in common. Those by type are no rows.
-    shown = {name for name, score in report["student"]["scores"].items() if score is None or isinstance(score, float)}
-    shown = report["agreement"].keys() or shown
+    columns = [column for _, column in _score_columns(report)]
+    shown = _shown_scores(report)
     pipes: dict[str, str] = {}
-    for pipe, names in report["pipes"].items():
+    for pipe, names in sorted(report["pipes"].items(), key=lambda item: item[0] == "tokenizer"):
         for name in names:
             if name in shown and not (name[-2:] in ("_p", "_r") and f"{name[:-2]}_f" in names):
                 pipes.setdefault(name, pipe)
     return [(pipe, name, *(percent(column.get(name)) for column in columns)) for name, pipe in pipes.items()]
+
+
+def _score_columns(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The columns with something in them, by their titles."""
+    columns = {role.capitalize(): report[role]["scores"] for role in ROLES}
+    columns |= {"Retention": report["retention"], "Agreement": report["agreement"]}
+    # The share of gold tokens that a score counts.
+    columns["Counted"] = report.get("counted") or {}
+    shown = _shown_scores(report)
+    return [(name, column) for name, column in columns.items() if any(column.get(score) is not None for score in shown)]
+
+
+def _shown_scores(report: dict[str, Any]) -> set[str]:
+    # With a teacher who was not asked there are none in common. Those by type are no rows.
+    own = {name for name, score in report["student"]["scores"].items() if score is None or isinstance(score, float)}
+    return set(report["agreement"]) or own
 
 
 def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -87,7 +99,7 @@ def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         return title, _shown(teacher[key], show), _shown(student[key], show), gain
 
     size = [
-        row("On disk", "bytes", megabytes, times(report["compression"], "smaller")),
+        row("On disk", "bytes", megabytes, times(report["compression"], "smaller", "larger")),
         row("Parameters", "parameters", lambda n: f"{n:,}", ""),
     ]
     if report["timing"] is None:
@@ -97,7 +109,7 @@ def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             f"Words/s, {CONDITIONS[key]}",
             f"{words:,.0f}",
             f"{student['words_per_second'][key]:,.0f}",
-            times(report["speed_up"][key], "faster"),
+            times(report["speed_up"][key], "faster", "slower"),
         )
         for key, words in teacher["words_per_second"].items()
     ]
@@ -123,9 +135,9 @@ def megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:,.1f} MB"
 
 
-def times(value: float | None, word: str) -> str:
-    """Show a factor."""
-    return _shown(value, lambda factor: f"{factor:.1f} x {word}")
+def times(value: float | None, more: str, less: str) -> str:
+    """Show a factor, which is never below 1: what is not faster is slower."""
+    return _shown(value, lambda factor: compare_factor(factor, more, less))
 
 
 def _shown(value: float | None, show: Callable[[float], str]) -> str:

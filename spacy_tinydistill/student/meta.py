@@ -55,6 +55,27 @@ def add_origin(
     student.meta["distillation"] = origin
 
 
+def add_scores(student: Language, info: dict[str, Any], names: Sequence[str], *, gold: bool) -> None:
+    """Write into the student's meta what an evaluation found.
+
+    spaCy's `update_meta` puts losses into "performance", and scores whatever they were measured against.
+
+    Args:
+        student: Changed in place: "performance" has the scores against gold annotations, or nothing; "distillation"
+            has `agreement`, the scores against the teacher's own annotations, or nothing, and `losses`, each the sum
+            since the evaluation before, by pipe.
+        info: From the loop.
+        names: The scores to keep.
+        gold: Whether the scores are against gold annotations.
+    """
+    found = info["other_scores"]
+    scores = {name: found[name] for name in names if found.get(name) is not None}
+    student.meta["performance"] = scores if gold else {}
+    origin = student.meta.setdefault("distillation", {})
+    origin["agreement"] = {} if gold else scores
+    origin["losses"] = dict(info["losses"])
+
+
 def _describe(teacher: TeacherProfile) -> dict[str, Any]:
     meta = teacher.meta
     return {

@@ -46,7 +46,7 @@ def test_a_student_in_the_output_of_its_run(folder, tmp_path):
     assert report["overall"]["retention"] is not None
     assert "Learning curve" in (tmp_path / "reports" / "one" / "report.html").read_text(encoding="utf8")
     meta = json.loads((tmp_path / "reports" / "one" / "meta.json").read_text(encoding="utf8"))
-    assert meta["distillation"] == other.meta["distillation"]
+    assert meta["distillation"]["texts"] == other.meta["distillation"]["texts"]
     assert "10 words/s on one thread" in meta["notes"]
     assert "a.jsonl, 7 texts" in meta["notes"]
     # Another student of the same teacher, beside the first.

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.pages import Elements
+from helpers.paths import ROOT
 from helpers.reports import HOSTILE, JUDGED_PIPES, spoil_names
 from spacy_tinydistill.evaluation_log import CURVE_NAME, read_curve
 from spacy_tinydistill.report.html import _draw_words, to_html
 from spacy_tinydistill.report.report import Report
+from spacy_tinydistill.report.verdict import verdict
 
 
 @pytest.mark.parametrize("n_words", [2, 8])
@@ -28,7 +30,7 @@ def test_a_label_has_room_between_two_words(n_words):
         "arcs": [{"start": 0, "end": i, "label": label, "dir": "right"} for i in range(1, n_words)],
         "settings": {"lang": "en", "direction": "ltr"},
     }
-    drawn = _draw_words(said, "teacher-1")
+    drawn = _draw_words(said, said, "teacher-1")
     starts, ends = zip(*re.findall(r'd="M([\d.]+),[\d.]+ [\d.]+,[\d.]+ ([\d.]+),', drawn), strict=True)
     assert len(starts) == n_words - 1
     assert min(float(end) - float(start) for start, end in zip(starts, ends, strict=True)) > 8 * len(label)
@@ -96,19 +98,104 @@ addEventListener("load", () => {{
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("hostile", [False, True], ids=["plain", "hostile"])
 def test_nothing_sticks_out_of_the_page(report: Report, tmp_path: Path, width: int, hostile: bool) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"none of these browsers is here: {', '.join(BROWSERS)}")
     page = to_html(spoil_names(report, "long" * 60) if hostile else report)
-    (tmp_path / "frame.html").write_text(MEASURE.format(width=width, page=escape(page)), encoding="utf8")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=10000", "--dump-dom", (tmp_path / "frame.html").as_uri()]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
-    scroll, client, height = json.loads(done.stdout.partition("<pre>")[2].partition("</pre>")[0])
+    dom = open_in_browser(MEASURE.format(width=width, page=escape(page)), tmp_path)
+    scroll, client, height = json.loads(dom.partition("<pre>")[2].partition("</pre>")[0])
     assert height > 1000
     assert client > width - 40
     assert scroll <= client
+
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+# The page's own policy forbids scripts, so it is measured without.
+POLICY = re.compile(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>")
+CHECK = """<script>{axe}</script><script>
+axe.run(document, {{runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}).then((found) => {{
+  const said = document.createElement("pre");
+  said.id = "axe";
+  said.textContent = JSON.stringify([found.passes.length, found.violations.map((one) => [one.id, one.nodes[0].html])]);
+  document.body.append(said);
+}});
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("gold", [True, False], ids=["gold", "no-gold"])
+def test_the_page_can_be_used_by_everybody(report: Report, tmp_path: Path, scheme: str, gold: bool) -> None:
+    """No violation of WCAG 2.2 A or AA that axe-core finds, with all that is folded in unfolded."""
+    if not AXE.exists():
+        assert "CI" not in os.environ, "CI needs web/node_modules: npm ci --prefix web"
+        pytest.skip("needs web/node_modules: npm ci --prefix web")
+    page = to_html(report if gold else without_gold(report)).replace("<details", "<details open")
+    page = POLICY.sub("", page).replace("</body>", CHECK.format(axe=AXE.read_text(encoding="utf8")))
+    dom = open_in_browser(page, tmp_path, f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
+    passes, violations = json.loads(unescape(dom.partition('<pre id="axe">')[2].partition("</pre>")[0]))
+    assert passes > 10
+    assert violations == []
+
+
+def without_gold(report: Report) -> dict:
+    nothing = {"retention": {}, "overall": {"retention": None, "agreement": 0.9}, "counted": {}, "aligned": {}}
+    sides = {role: {**report[role], "scores": {}} for role in ("teacher", "student")}
+    data = {**report["data"], "gold": False, "path": None}
+    return {**report, **nothing, **sides, "data": data, "calibration": {"teacher": {}, "student": {}}}
+
+
+def open_in_browser(page: str, folder: Path, *flags: str) -> str:
+    """Return what a page has become after its scripts have run."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        assert "CI" not in os.environ, "CI needs a browser"
+        pytest.skip(f"none of these browsers is here: {', '.join(BROWSERS)}")
+    (folder / "page.html").write_text(page, encoding="utf8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", *flags]
+    command += ["--virtual-time-budget=10000", "--dump-dom", (folder / "page.html").as_uri()]
+    environment = {**os.environ, "HOME": str(folder)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True, env=environment).stdout
+
+
+def test_the_first_screen_has_the_verdict(report: Report) -> None:
+    page = "".join(Elements(to_html(report)).text)
+    first = page.index(verdict(report))
+    assert first < page.index("green from 95 %") < page.index("Scores, in per cent")
+    assert "What gold annotations would add" not in page
+    bare = "".join(Elements(to_html(without_gold(report))).text)
+    assert "What gold annotations would add" in bare
+    assert "gold.spacy --output DIR" in bare
+    # Nothing is told in columns in which there is nothing.
+    assert "Retention" not in bare.replace("retention)", "")
+
+
+def test_what_differs_is_marked(report: Report) -> None:
+    page = to_html(report)
+    styles = {item["style"] for item in report["disagreements"]}
+    assert styles == {"dep", "ent", "span", "cats"}
+    assert page.count('<tspan class="differs">') > 0
+    assert page.count('<strong class="differs">') > 0
+    assert page.count('class="decided differs"') > 0
+    same = [{**item, "student": item["teacher"]} for item in report["disagreements"] if item["style"] != "cats"]
+    page = to_html({**report, "disagreements": same})
+    assert 'class="differs">' not in page.replace('<span class="differs">marked</span>', "")
+
+
+def test_five_examples_and_more(report: Report) -> None:
+    page = to_html(report)
+    folded = page.partition(f"<summary>{len(report['disagreements']) - 5} more</summary>")
+    assert folded[0].count("<article") == 5
+    assert folded[2].count("<article") == len(report["disagreements"]) - 5
+
+
+def test_probabilities_and_texts_of_another_kind_are_shown(report: Report) -> None:
+    elsewhere = {"path": "tweets.spacy", "gold": True, "documents": 9, "overall": {"retention": 0.5, "agreement": 0.4}}
+    elsewhere |= {"retention": {"tag_acc": 0.51}, "agreement": {"tag_acc": 0.41}}
+    page = "".join(Elements(to_html({**report, "elsewhere": elsewhere})).text)
+    assert "On texts of another kind" in page
+    assert "51.00" in page
+    assert report["calibration"]["student"].keys() == {"textcat", "textcat_multilabel"}
+    assert "Calibration" in page
+    assert "Thresholds of textcat_multilabel" in page
 
 
 numbers = st.integers() | st.floats() | st.just("1")
