@@ -68,8 +68,9 @@ def compare(
     Returns:
         A dict, which a notebook shows as a page. `teacher` and `student`: each `name`, `version`, `path`, `pipeline`,
         `scores`, `words_per_second`, `words_per_second_runs`, `all_cores`, `load_seconds`, `load_seconds_runs`,
-        `peak_memory` (bytes), `bytes` (on disk), `parameters`. Then `retention` and `agreement` by score, `overall`
-        (each in one number), `pipes` (the scores of each pipe), `aligned` and `counted` (see `score_sides`), `labels`,
+        `latency`, `environment`, `peak_memory` (bytes), `bytes` (on disk), `parameters`; see `speed.measure_speed`.
+        Then `retention` and `agreement` by score, `overall` (each in one number), `pipes` (the scores of each pipe),
+        `aligned` and `counted` (see `score_sides`), `labels`,
         `confusion` and `disagreements` (see `compare_sides`), `speed_up` (student's words per second over teacher's),
         `compression` (teacher's bytes over student's), `timing` (the texts of a timed pass), `learning_curve` (see
         `curve.read_curve`; empty where the student is not in its run's output), `tried` (see `report.find_tried`),

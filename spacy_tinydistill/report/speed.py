@@ -1,7 +1,7 @@
 """The speed of two pipelines on the same texts and machine, and the time and memory of loading them.
 
-Each pipeline is measured in its own processes, whose number of threads is set before anything is imported. The
-processes stay alive, so the pipelines can take turns.
+Each pipeline is measured in its own processes, whose number of threads is set before anything is imported, and which
+can import only what the pipeline's package requires. The processes stay alive, so the pipelines can take turns.
 """
 
 import json
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any, Self
@@ -22,12 +23,14 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from ..errors import DistillationError
+from .environment import list_unneeded
 from .machine import available_memory, usable_cores
 
 RUNS = 5
 LOADS = 3
 PROBE_WORDS = 1_000
 SECONDS_A_PASS = 4.0
+SECONDS_OF_SINGLES = 4.0
 LAST_WORDS = 8
 THREAD_SETTINGS = (
     "OMP_NUM_THREADS",
@@ -72,34 +75,43 @@ def measure_speed(
     Returns:
         For each role `words_per_second` (median of five passes), `words_per_second_runs` (all five),
         `all_cores` (which way was the faster), `load_seconds` (imports and loading in a fresh process, median
-        of three; Thinc imports PyTorch wherever it is installed), `load_seconds_runs` and `peak_memory`
-        (bytes, of the one-thread process after its passes; None where the system does not tell). And about
+        of three), `load_seconds_runs`, `peak_memory` (bytes, of the one-thread process after its passes; None where
+        the system does not tell), `latency` (seconds of `nlp(text)`, one text of the sample at a time on one thread:
+        `p50`, `p99`, and of how many `texts`) and `environment`: "required" where nothing but what the pipeline's
+        package requires could be imported, "everything" where it does not load so, on a GPU or with `code`. And about
         the passes: `documents`, `words`, `runs`, `cores`.
 
     Raises:
         DistillationError: TD411, a process stopped.
     """
     cores = usable_cores()
-    launchers: dict[str, Callable[..., _Team]] = {
-        role: partial(_Team, pipeline, code=code) for role, pipeline in pipelines.items()
-    }
+    n_conditions = 4 if gpu_id >= 0 else 3
     with ExitStack() as stack:
-        load_runs = {role: _load_seconds(launch, LOADS - 1) for role, launch in launchers.items()}
-        single = {role: stack.enter_context(launch()) for role, launch in launchers.items()}
+        # A step a load, a probe, a trial and a pass of each pipeline, so that the bar moves from the start.
+        n_steps = len(pipelines) * (LOADS + n_conditions + 3 + RUNS * n_conditions)
+        bar = stack.enter_context(tqdm(total=n_steps, desc="Measuring speed", disable=None))
+        hidden = {role: _hidden(pipeline, gpu_id, code, bar) for role, pipeline in pipelines.items()}
+        launchers: dict[str, Callable[..., _Team]] = {
+            role: partial(_Team, pipeline, code=code, hidden=hidden[role]) for role, pipeline in pipelines.items()
+        }
+        load_runs = {role: _load_seconds(launch, LOADS - 1, bar) for role, launch in launchers.items()}
+        single = {role: _started(launch, stack, bar) for role, launch in launchers.items()}
         for role, team in single.items():
             load_runs[role].append(team.load_seconds)
-        sample = _affordable_sample(list(single.values()), texts, words, max_words)
+        sample = _affordable_sample(list(single.values()), texts, words, max_words, bar)
         timed = [texts[i] for i in sample]
         for team in single.values():
             team.warm_up(timed)
-        ways, together = _fastest_on_all_cores(launchers, single, timed, cores, stack)
-        accelerated = {role: stack.enter_context(launch(accelerate=True)) for role, launch in launchers.items()}
+            bar.update()
+        ways, together = _fastest_on_all_cores(launchers, single, timed, cores, stack, bar)
+        accelerated = {role: _started(launch, stack, bar, accelerate=True) for role, launch in launchers.items()}
         for team in accelerated.values():
             team.warm_up(timed)
         conditions = {"1": single, "accelerated": accelerated, "all": together}
         if gpu_id >= 0:
-            conditions["gpu"] = _on_gpu(launchers, timed, gpu_id, stack)
-        seconds = _alternate(conditions)
+            conditions["gpu"] = _on_gpu(launchers, timed, gpu_id, stack, bar)
+        seconds = _alternate(conditions, bar)
+        latency = {role: _latency(team, bar) for role, team in single.items()}
         peak_memory = {role: team.peak_memory() for role, team in single.items()}
 
     n_words = sum(words[i] for i in sample)
@@ -113,24 +125,60 @@ def measure_speed(
             "load_seconds": median(load_runs[role]),
             "load_seconds_runs": load_runs[role],
             "peak_memory": peak_memory[role],
+            "latency": latency[role],
+            "environment": "required" if hidden[role] else "everything",
         }
     return measured, {"documents": len(sample), "words": n_words, "runs": RUNS, "cores": cores}
 
 
-def _load_seconds(launch: Callable[..., "_Team"], runs: int) -> list[float]:
+def _hidden(pipeline: str, gpu_id: int, code: Path | None, bar: tqdm) -> dict[str, list[str]] | None:
+    """What is hidden from a pipeline's processes; None where nothing can be."""
+    bar.update()
+    # What a user's own file imports is not known; CuPy is an extra of spaCy's.
+    if gpu_id >= 0 or code is not None:
+        return None
+    hidden = list_unneeded(pipeline)
+    try:
+        with _Team(pipeline, hidden=hidden):
+            return hidden
+    except DistillationError:
+        # Such as a language whose tokenizer is in a library that no package requires.
+        return None
+
+
+def _started(launch: Callable[..., "_Team"], stack: ExitStack, bar: tqdm, **settings: Any) -> "_Team":
+    team = stack.enter_context(launch(**settings))
+    bar.update()
+    return team
+
+
+def _load_seconds(launch: Callable[..., "_Team"], runs: int, bar: tqdm) -> list[float]:
     seconds = []
     for _ in range(runs):
         with launch() as team:
             seconds.append(team.load_seconds)
+        bar.update()
     return seconds
 
 
-def _affordable_sample(teams: list["_Team"], texts: Sequence[str], words: Sequence[int], max_words: int) -> list[int]:
+def _latency(team: "_Team", bar: tqdm) -> dict[str, float]:
+    seconds = sorted(team.annotate_singly())
+    bar.update()
+    # The nearest rank: of few texts the 99th percentile is the longest.
+    p50, p99 = (seconds[max(0, ceil(share * len(seconds)) - 1)] for share in (0.5, 0.99))
+    return {"p50": p50, "p99": p99, "texts": len(seconds)}
+
+
+def _affordable_sample(
+    teams: list["_Team"], texts: Sequence[str], words: Sequence[int], max_words: int, bar: tqdm
+) -> list[int]:
     """The texts to time: as many as the slowest pipeline annotates in `SECONDS_A_PASS`."""
     probe = _sample(words, PROBE_WORDS)
+    slowest = 0.0
     for team in teams:
         team.warm_up([texts[i] for i in probe])
-    slowest = max(team.annotate() for team in teams)
+        slowest = max(slowest, team.annotate())
+        bar.update()
     affordable = SECONDS_A_PASS / slowest * sum(words[i] for i in probe)
     return _sample(words, min(max_words, int(affordable)))
 
@@ -153,6 +201,7 @@ def _fastest_on_all_cores(
     texts: Sequence[str],
     cores: int,
     stack: ExitStack,
+    bar: tqdm,
 ) -> tuple[dict[str, str], dict[str, "_Team"]]:
     """Try threads and processes, pipeline by pipeline; return the faster way's name and its team for each."""
     ways, teams = {}, {}
@@ -166,27 +215,29 @@ def _fastest_on_all_cores(
         trials = {way: team.annotate() for way, team in tried.items()}
         ways[role] = min(trials, key=lambda way: trials[way])
         teams[role] = tried[ways[role]]
+        bar.update()
     return ways, teams
 
 
 def _on_gpu(
-    launchers: dict[str, Callable[..., "_Team"]], texts: Sequence[str], gpu_id: int, stack: ExitStack
+    launchers: dict[str, Callable[..., "_Team"]], texts: Sequence[str], gpu_id: int, stack: ExitStack, bar: tqdm
 ) -> dict[str, "_Team"]:
-    teams = {role: stack.enter_context(launch(gpu_id=gpu_id)) for role, launch in launchers.items()}
+    teams = {role: _started(launch, stack, bar, gpu_id=gpu_id) for role, launch in launchers.items()}
     for team in teams.values():
         team.warm_up(texts)
     return teams
 
 
-def _alternate(conditions: dict[str, dict[str, "_Team"]]) -> dict[str, dict[str, list[float]]]:
+def _alternate(conditions: dict[str, dict[str, "_Team"]], bar: tqdm) -> dict[str, dict[str, list[float]]]:
     """Seconds of every timed pass, by condition and role, the roles taking turns."""
     seconds: dict[str, dict[str, list[float]]] = {
         name: {role: [] for role in teams} for name, teams in conditions.items()
     }
-    for _ in tqdm(range(RUNS), desc="Timing", disable=None):
+    for _ in range(RUNS):
         for name, teams in conditions.items():
             for role, team in teams.items():
                 seconds[name][role].append(team.annotate())
+                bar.update()
     return seconds
 
 
@@ -200,6 +251,7 @@ class _Team:
         gpu_id: The GPU to run on, or -1 for the CPU; a process on the CPU sees no GPU.
         code: Python file to import before loading.
         accelerate: Whether `accelerate` is called after loading.
+        hidden: What of the installed libraries is hidden; from `list_unneeded`.
     """
 
     def __init__(
@@ -211,6 +263,7 @@ class _Team:
         gpu_id: int = -1,
         code: Path | None = None,
         accelerate: bool = False,
+        hidden: dict[str, list[str]] | None = None,
     ) -> None:
         self.pipeline = pipeline
         environment = {**os.environ, **dict.fromkeys(THREAD_SETTINGS, str(threads))}
@@ -233,6 +286,7 @@ class _Team:
                 "gpu_id": gpu_id,
                 "code": code and str(code),
                 "accelerate": accelerate,
+                "hidden": hidden,
             }
             self.load_seconds: float = max(answer["load_seconds"] for answer in self._ask(request))
             self._stack = stack.pop_all()
@@ -253,6 +307,10 @@ class _Team:
         start = time.perf_counter()
         self._ask({"do": "annotate"})
         return time.perf_counter() - start
+
+    def annotate_singly(self) -> list[float]:
+        """Annotate the texts one at a time; return the seconds of each, of as many as there is time for."""
+        return self._ask({"do": "single", "seconds": SECONDS_OF_SINGLES})[0]["seconds"]
 
     def peak_memory(self) -> int | None:
         """Bytes of the largest process at its peak."""

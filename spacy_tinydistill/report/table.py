@@ -113,9 +113,16 @@ def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         )
         for key, words in teacher["words_per_second"].items()
     ]
+    found = [side.get("latency") for side in (teacher, student)]
+    latency = []
+    if all(found):
+        for name, key in (("median", "p50"), ("99 % below", "p99")):
+            shown = [f"{1000 * one[key]:.1f} ms" for one in found]
+            latency.append((f"One text at a time, {name}", shown[0], shown[1], ""))
     return [
         *speed,
         *size,
+        *latency,
         row("Load time", "load_seconds", lambda s: f"{s:.2f} s", ""),
         row("Peak memory", "peak_memory", megabytes, ""),
     ]

@@ -47,6 +47,8 @@ def test_the_command(folder, tmp_path, monkeypatch):
         assert side["parameters"] > 0
         assert side["load_seconds"] > 0
         assert side["peak_memory"] > 10**7
+        assert 0 < side["latency"]["p50"] <= side["latency"]["p99"]
+        assert side["environment"] == "required"
         assert 0 <= side["scores"]["tag_acc"] <= 1
     assert report["speed_up"].keys() == {"1", "accelerated", "all"}
     assert report["compression"] == report["teacher"]["bytes"] / report["student"]["bytes"]
