@@ -126,7 +126,7 @@ def show_usage(nlp: Language) -> dict[str, Any]:
         `text`, the sentence; `lines`, pairs of an expression of `doc` and what it gives, as Python writes it.
     """
     # The first of spaCy's own examples; in English a question is before them.
-    text = choose_examples(nlp)[-3:][0]
+    text = choose_examples(nlp.meta["lang"])[-3:][0]
     doc = nlp(text)
     assigned = {kind for pipe in nlp.pipe_names for kind in nlp.get_pipe_meta(pipe).assigns}
     # A sentencizer declares tokens that start a sentence; a parser both.

@@ -61,7 +61,7 @@ def export_web(
         # Before it is asked: an entity recognizer takes up labels that it meets.
         nlp.to_disk(output / STUDENT_NAME)
         answers = answer(nlp, make_texts(nlp))
-        page = make_page(data, answers, nlp.meta, choose_examples(nlp.lang))
+        page = make_page(data, answers, nlp.meta, choose_examples(nlp.meta["lang"]))
         write_whole(output / SELF_TEST_NAME, json.dumps(answers, ensure_ascii=False).encode())
         write_whole(output / PAGE_NAME, page.encode())
         write_whole(output / DATA_NAME, data)
