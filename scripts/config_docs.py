@@ -70,7 +70,8 @@ NOTES = {
 
 TEACHING = """\
 The rule by which a student's pipe learns. Without a block the first rule that accepts both pipes is used, or
-`Annotations` if no other rule does. A block names another rule, or changes its settings:
+`Annotations` if no other rule does. A block names another rule, or changes its settings. `init distill-config` writes
+each pipe's block as a comment. Take the `#` away to change it:
 
 ```ini
 [distillation.teaching.tagger]

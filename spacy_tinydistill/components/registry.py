@@ -49,12 +49,23 @@ def find_rule(name: str) -> TeachingRule:
     return rules[name]
 
 
+def describe_rule(rule: TeachingRule) -> dict[str, Any]:
+    """Write a rule that was made with its default settings as the block of a config that makes it."""
+    names = {type(make()): name for name, make in teaching_rules.get_all().items() if _has_defaults(make)}
+    parameters = signature(teaching_rules.get(names[type(rule)])).parameters
+    return {"@teaching_rules": names[type(rule)], **{key: value.default for key, value in parameters.items()}}
+
+
 def _default_rules() -> Iterator[TeachingRule]:
     """Make each registered rule with its default settings: this library's first, then other people's, by name."""
     for _, make in sorted(teaching_rules.get_all().items(), key=lambda item: (not _is_own(item[1]), item[0])):
-        # What has no default, only a config can say.
-        if all(parameter.default is not parameter.empty for parameter in signature(make).parameters.values()):
+        if _has_defaults(make):
             yield make()
+
+
+def _has_defaults(make: Any) -> bool:
+    """Whether a rule can be made without a config, which alone can say what has no default."""
+    return all(parameter.default is not parameter.empty for parameter in signature(make).parameters.values())
 
 
 def _is_own(make: Any) -> bool:

@@ -123,6 +123,8 @@ teacher_weights = []
 student_to_teacher = {}
 leave_out = []
 
+[distillation.teaching]
+
 [distillation.batcher]
 @batchers = "spacy.batch_by_words.v1"
 size = 1500

@@ -17,13 +17,13 @@ from thinc.api import Config, fix_random_seed
 
 from ..components.annotations import Annotations, needed_labels
 from ..components.base import Lesson, Plan
-from ..components.registry import choose_rule, find_rule
+from ..components.registry import choose_rule, describe_rule, find_rule
 from ..config_files import interpolate
 from ..errors import DistillationError
 from ..files import remove
 from ..pipes.pipeline import full_name, is_encoder, pipes_of, spacy_kind
-from ..pipes.profile import PipeProfile, TeacherProfile, write_files
-from ..schemas import DistillationConfig, resolving
+from ..pipes.profile import PipeProfile, TeacherProfile, profile_teacher, write_files
+from ..schemas import DistillationConfig, read_distillation_config, resolving
 from ..targets.records import LessonPlan
 from .training_configs import write_configs
 
@@ -95,6 +95,22 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
             "TD206", teacher=", ".join(teacher.pipe_names) or "none", student=", ".join(student.pipe_names) or "none"
         )
     return plan
+
+
+def comment_on_teaching(config: Config, teacher: Language) -> str:
+    """Write the rule of each pipe as comments for a config's file, to take the `#` away and change a setting.
+
+    Args:
+        config: The student's, without rules of its own.
+        teacher: The pipeline.
+    """
+    student = make_student(config, profile_teacher(teacher))
+    plan = plan_lessons(student, teacher, read_distillation_config(config))
+    lines = ["", "# How each pipe learns. To change it, take the # away in front of a block's lines."]
+    for name, (_, rule) in plan.items():
+        block = Config({"rule": describe_rule(rule)}).to_str().strip().split("\n")[1:]
+        lines += ["", *(f"# {line}" for line in (f"[distillation.teaching.{name}]", *block))]
+    return "\n".join([*lines, ""])
 
 
 def plan_recorded_lessons(student: Language, recorded: dict[str, LessonPlan], settings: DistillationConfig) -> Plan:

@@ -37,3 +37,20 @@ def test_a_student_learns_for_as_long_as_the_help_says(tiny_teacher_path: Path, 
     said = " ".join(spacy_cli("distill", "--help").split()).replace("- ", "-")
     assert f"learns for {first:,} updates" in said
     assert f"A config from init distill-config has {other:,}" in said
+
+
+def test_the_rule_of_each_pipe_is_there_as_a_comment(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    """Without the `#` it is the rule that the pipe had, with the settings that it had."""
+    config = tmp_path / "student.cfg"
+    spacy_cli("init", "distill-config", tiny_teacher_path, config)
+    text = config.read_text(encoding="utf-8") + "\n"
+    run = Run(tiny_teacher_path, TEXTS, config, {}, -1)
+    assert list(run.plan) == ["tagger", "ner", "textcat"]
+    for name, (_, rule) in run.plan.items():
+        assert f"# [distillation.teaching.{name}]\n# @teaching_rules" in text
+        changed = tmp_path / f"{name}.cfg"
+        start, end = text.index(f"# [distillation.teaching.{name}]"), text.index("\n\n", text.index(f".{name}]\n# @"))
+        changed.write_text(text[:start] + text[start:end].replace("# ", "") + text[end:], encoding="utf-8")
+        _, configured = Run(tiny_teacher_path, TEXTS, changed, {}, -1).plan[name]
+        assert type(configured) is type(rule)
+        assert vars(configured) == vars(rule)
