@@ -62,22 +62,16 @@ export class DataFile {
 
   /** Read weights of a shape; in `shape`, -1 stands for any number. */
   weights(index: unknown, ...shape: number[]): Numbers {
-    const [dtype, found, , scales] = this.entry(index, shape);
+    const [, found, , scales] = this.entry(index, shape);
     const numbers = this.read(index as number);
     if (numbers instanceof Float32Array) return { values: numbers, shape: found };
+    ensure(numbers instanceof Int8Array && scales !== -1, "weights are of no type of weights");
     const values = new Float32Array(numbers.length);
-    if (dtype === "float16") {
-      const bits = new Int32Array(values.buffer);
-      for (let i = 0; i < values.length; i++) bits[i] = ((numbers[i] & 0x8000) << 16) | ((numbers[i] & 0x7fff) << 13);
-      // The exponent of a half counts from -15, that of a float from -127.
-      for (let i = 0; i < values.length; i++) values[i] *= 2 ** 112;
-    } else if (dtype === "int8" && scales !== -1) {
-      const factors = this.read(scales);
-      const width = found[found.length - 1];
-      for (let i = 0, row = 0; i < values.length; row++) {
-        for (const end = i + width; i < end; i++) values[i] = numbers[i] * factors[row];
-      }
-    } else throw new FormatError("weights are of no type of weights");
+    const factors = this.read(scales);
+    const width = found[found.length - 1];
+    for (let i = 0, row = 0; i < values.length; row++) {
+      for (const end = i + width; i < end; i++) values[i] = numbers[i] * factors[row];
+    }
     return { values, shape: found };
   }
 
@@ -96,17 +90,23 @@ export class DataFile {
     return entry;
   }
 
-  /** Put the planes of an array's bytes together to numbers; float16 stay as their bits. */
-  private read(index: number): Float32Array | Uint16Array | Int8Array | Uint32Array | Int32Array {
+  /** Put the planes of an array's bytes together to numbers. */
+  private read(index: number): Float32Array | Int8Array | Uint32Array | Int32Array {
     const [dtype, shape, offset] = this.entries[index];
     const count = shape.reduce((product, n) => product * n, 1);
     const start = this.begin + offset;
     const { bytes } = this;
     if (dtype === "int8") return new Int8Array(bytes.buffer, bytes.byteOffset + start, count);
     if (dtype === "float16") {
-      const halves = new Uint16Array(count);
-      for (let i = 0; i < count; i++) halves[i] = bytes[start + i] | (bytes[start + count + i] << 8);
-      return halves;
+      const floats = new Float32Array(count);
+      const bits = new Int32Array(floats.buffer);
+      for (let i = 0, at = start; i < count; i++, at++) {
+        const high = bytes[at + count];
+        bits[i] = ((high & 0x80) << 24) | ((high & 0x7f) << 21) | (bytes[at] << 13);
+      }
+      // The exponent of a half counts from -15, that of a float from -127.
+      for (let i = 0; i < count; i++) floats[i] *= 2 ** 112;
+      return floats;
     }
     const words = new Int32Array(count);
     for (let i = 0, at = start; i < count; i++, at++) {
@@ -130,7 +130,12 @@ function adler32(bytes: Uint8Array, start: number): number {
   let a = 1, b = 0;
   for (let i = start; i < bytes.length; ) {
     // So many sums stay whole numbers of 32 bits.
-    for (const end = Math.min(i + 3800, bytes.length); i < end; i++) {
+    const end = Math.min(i + 3800, bytes.length);
+    for (; i + 4 <= end; i += 4) {
+      b += 4 * (a + bytes[i]) + 3 * bytes[i + 1] + 2 * bytes[i + 2] + bytes[i + 3];
+      a += bytes[i] + bytes[i + 1] + bytes[i + 2] + bytes[i + 3];
+    }
+    for (; i < end; i++) {
       a += bytes[i];
       b += a;
     }

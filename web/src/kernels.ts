@@ -193,13 +193,14 @@ export function pack(
   const columns = weights.length / places.length;
   const packed = new Float32Array(inputs * outputs);
   const start = new Float32Array(outputs);
-  places.forEach((to, from) => {
+  for (let from = 0; from < places.length; from++) {
+    const to = places[from];
     const at = (to >> 3) * inputs * 8 + (to & 7);
-    source.forEach((column, i) => {
-      if (column >= 0) packed[at + i * 8] = weights[from * columns + column];
-    });
+    for (let i = 0; i < inputs; i++) {
+      if (source[i] >= 0) packed[at + i * 8] = weights[from * columns + source[i]];
+    }
     if (bias) start[to] = bias[from];
-  });
+  }
   return { address: heap.put(packed), bias: heap.put(start), inputs, outputs };
 }
 
