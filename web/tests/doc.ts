@@ -50,3 +50,15 @@ test("surrogates that stand alone harm nobody", options, () => {
     assert.equal(nlp(text).tokens.map((token) => token.text + token.whitespace).join(""), text);
   }
 });
+
+test("memory does not grow with the words that were read", options, () => {
+  const nlp = read(readFileSync(path));
+  let next = 0;
+  const readOn = (count: number): number => {
+    for (const end = next + count; next < end; next += 20) {
+      nlp(Array.from({ length: 20 }, (_, i) => `w${(next + i).toString(36)}`).join(" "));
+    }
+    return nlp.heapBytes;
+  };
+  assert.equal(readOn(500), readOn(20_000));
+});
