@@ -85,8 +85,8 @@ def try_thresholds(
             scored, total = _scored_cats(pipe, docs, references)
             tables[name] = _table(scored, total, float(pipe.cfg["threshold"]), THRESHOLDS)
         # Of spancat_singlelabel the best label is taken, whatever its probability.
-        elif isinstance(pipe, SpanCategorizer) and not pipe.cfg.get("add_negative_label"):
-            current = float(pipe.cfg["threshold"])
+        elif isinstance(pipe, SpanCategorizer) and not pipe.add_negative_label:
+            current = float(pipe.cfg["threshold"] or 0)
             scored, total = _scored_spans(pipe, docs, references)
             tables[name] = _table(scored, total, current, [value for value in THRESHOLDS if value >= current])
     return {name: table for name, table in tables.items() if table}
