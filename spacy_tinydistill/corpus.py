@@ -17,6 +17,7 @@ from spacy.training import Corpus, Example
 from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 
+from . import arrow_table
 from .csv_table import CsvFormat, read_column
 from .errors import DistillationError
 
@@ -25,7 +26,18 @@ ANNOTATIONS = ("TAG", "POS", "MORPH", "LEMMA", "DEP", "SENT_START", "ENT_IOB")
 
 Reader = Callable[[Language], Iterable[Example]]
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".txt", ".txt.gz", ".spacy", ".tsv", ".tsv.gz")
+SUFFIXES = (
+    ".jsonl",
+    ".jsonl.gz",
+    ".csv",
+    ".csv.gz",
+    ".txt",
+    ".txt.gz",
+    ".spacy",
+    ".tsv",
+    ".tsv.gz",
+    *arrow_table.SUFFIXES,
+)
 
 ANY_FORMAT = CsvFormat()
 
@@ -51,13 +63,13 @@ def text_corpus(
 
     Args:
         path: A file or a folder of files: JSONL with a "text" per line, CSV with a column "text", plain text with one
-            text per line, any of them gzipped; or DocBins, of which only the texts are read. Hidden files in a folder
-            are left out. Null for no texts.
+            text per line, any of them gzipped; Parquet or Arrow with a column "text"; or DocBins, of which only the
+            texts are read. Hidden files in a folder are left out. Null for no texts.
         skip_bad_lines: Leave out lines of JSONL or CSV without a text, and rows of CSV with more or fewer fields than
             the header. Their number is a warning. By default the first one is an error.
         max_length: Maximum number of tokens. Longer texts are split. 0 for no limit.
         limit: Maximum number of texts. 0 for no limit.
-        column: The column of the text, in JSONL and CSV.
+        column: The column of the text, in JSONL, CSV, Parquet and Arrow.
         texts_per_doc: The number of texts to join to one Doc, with spaces between, like `spacy convert --n-sents`. If
             each text is one sentence, a student needs this to learn where sentences end.
         augmenter: Makes variants of each text, the same ones each time, such as
@@ -142,7 +154,7 @@ def read_texts(
     Raises:
         DistillationError: TD102, no such file; TD103, a folder without any; TD104, a file of another kind; TD105, a
             line that is no JSON; TD106, a line without text; TD107, no text at all; TD108, a file that cannot be read;
-            TD110, TD130, TD131 and TD132, see `csv_table.read_column`.
+            TD110, TD130, TD131 and TD132, see `csv_table.read_column`; TD133, see `arrow_table.read_column`.
     """
     # Eight bytes a text, of which equal ones are counted at the end: a set would take ten times as much.
     hashes = array("q")
@@ -251,6 +263,9 @@ def _report_rows(path: Path, empty: int, left: int, different: int) -> None:
 def _read_file(path: Path, skip_bad_lines: bool, column: str, form: CsvFormat) -> Iterator[str]:
     if path.suffix == ".spacy":
         yield from _read_doc_bin(path)
+        return
+    if path.suffix in arrow_table.SUFFIXES:
+        yield from _leave_out_bad(path, arrow_table.read_column(path, column), skip_bad_lines)
         return
     try:
         with _open(path) as file:

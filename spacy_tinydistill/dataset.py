@@ -33,6 +33,9 @@ T = TypeVar("T")
 # What a student learns on.
 LEARNED = (Role.TEXT, Role.GOLD)
 
+# The column of the text in a table.
+COLUMN = "text"
+
 # How many texts to draw from what is to be learned on.
 SAMPLE = 1000
 
@@ -357,15 +360,31 @@ def make_readers(config: Config, settings: DistillationConfig, training: dict[st
 def make_text_reader(texts: Iterable[str]) -> Reader:
     """Make a reader of texts that are in memory.
 
+    Args:
+        texts: Strings: a list, a column of pandas, Arrow or `datasets`, or a whole table of these with a column "text".
+
     Raises:
-        DistillationError: TD114, one of them is no text.
+        DistillationError: TD114, one of them is no text; TD134, the table has no column "text".
     """
     checked = []
-    for number, text in enumerate(texts, start=1):
+    for number, text in enumerate(_column_of(texts), start=1):
         if not isinstance(text, str):
             raise DistillationError("TD114", number=number, found=type(text).__name__)
         checked.append(replace_surrogates(text))
     return lambda nlp: chain.from_iterable(make_examples(nlp, text, max_length=500) for text in checked)
+
+
+def _column_of(texts: Any) -> Iterable[Any]:
+    names = getattr(texts, "column_names", getattr(texts, "columns", None))
+    # Gone through like a list, a table of pandas would be the names of its columns.
+    if names is not None:
+        names = list(names)
+        if COLUMN not in names:
+            found = ", ".join(map(str, names)) or "none"
+            raise DistillationError("TD134", column=COLUMN, found=found, first=names[0] if names else COLUMN)
+        texts = texts[COLUMN]
+    # Arrow's own texts are no strings.
+    return texts.to_pylist() if hasattr(texts, "to_pylist") else texts
 
 
 def choose_raw_texts(records: Iterable[Record]) -> list[str]:

@@ -51,7 +51,8 @@ MESSAGES: dict[str, str] = {
     "TD102": "There is no file or folder {path}. Expected texts or annotated data. Check the path; a relative path "
     "starts at the folder you are in.",
     "TD103": "The folder {path} has no file that ends in one of {suffixes}. Expected at least one.",
-    "TD104": "The type of {path} is unknown. Expected a file that ends in one of {suffixes}.",
+    "TD104": "The type of {path} is unknown. Expected a file that ends in one of {suffixes}. Save the sheet of an "
+    "Excel workbook as CSV UTF-8.",
     "TD105": "{path}, line {line} is not valid JSON: {reason}. Correct the line. To leave out such lines, set "
     "skip_bad_lines = true in the corpus's block.",
     "TD106": "{path}, line {line} has no text: {found}. Expected a string in {column!r}. Correct the line, or name "
@@ -84,6 +85,10 @@ MESSAGES: dict[str, str] = {
     "To leave out such rows, set skip_bad_lines = true in the corpus's block.",
     "TD131": "{path}, line {line}: the quote that begins here {reason}. {cure}",
     "TD132": "{path} has more than one column named {columns}. Give each column a name of its own.",
+    "TD133": "{path} has no column {column!r}. Its columns are {found}. Name the column with the text with "
+    "--corpora.distill.column (init distill-vectors: --column).",
+    "TD134": "A table has no column {column!r}. Its columns are {found}. Give its column with the text in its place, "
+    "such as table[{first!r}].",
     # Teacher and student together
     "TD201": "The teacher {name!r} cannot be loaded: {reason} Expected an installed pipeline package, or a folder "
     "that `spacy.load` can load.",

@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import pyarrow as pa
 import pytest
 import spacy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import feather, parquet
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import registry
@@ -72,6 +74,25 @@ def write_tsv_gz(path: Path, texts: list[str]) -> None:
         write_rows(file, texts, delimiter="\t")
 
 
+def write_parquet(path: Path, texts: list[str]) -> None:
+    parquet.write_table(as_table(texts), path)
+
+
+def write_feather(path: Path, texts: list[str]) -> None:
+    feather.write_feather(as_table(texts), path)
+
+
+def write_arrow_stream(path: Path, texts: list[str]) -> None:
+    """As Hugging Face's `datasets` writes it."""
+    table = as_table(texts)
+    with pa.ipc.new_stream(str(path), table.schema) as stream:
+        stream.write_table(table, max_chunksize=2)
+
+
+def as_table(texts: list[str]) -> pa.Table:
+    return pa.table({"id": range(len(texts)), "text": pa.array(texts, pa.string())})
+
+
 def write_txt(path: Path, texts: list[str]) -> None:
     path.write_text("\n".join(texts), encoding="utf8")
 
@@ -91,17 +112,20 @@ WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     ".csv.gz": write_csv_gz,
     ".tsv": write_tsv,
     ".tsv.gz": write_tsv_gz,
+    ".parquet": write_parquet,
+    ".feather": write_feather,
+    ".arrow": write_arrow_stream,
     ".txt": write_txt,
     ".txt.gz": write_txt_gz,
     ".spacy": write_doc_bin,
 }
 
 
-def read(path: Path, **settings: bool) -> list[str]:
+def read(path: Path, **settings: Any) -> list[str]:
     return list(read_texts(path, **settings))
 
 
-def assert_refused(path: Path, code: str, *facts: str, **settings: bool) -> DistillationError:
+def assert_refused(path: Path, code: str, *facts: str, **settings: Any) -> DistillationError:
     with pytest.raises(DistillationError) as caught:
         read(path, **settings)
     assert caught.value.code == code
@@ -182,6 +206,19 @@ def test_how_many_texts_are_empty_or_equal_is_said_once(
     ]
 
 
+def test_a_row_of_arrow_without_a_text(tmp_path: Path) -> None:
+    table = pa.table({"text": ["one", None, "three"], "stars": [1, 2, 3]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert_refused(tmp_path / "a.parquet", "TD106", "line 2", "it is null")
+    assert read(tmp_path / "a.parquet", skip_bad_lines=True) == ["one", "three"]
+    assert_refused(tmp_path / "a.parquet", "TD106", "line 1", "it is 1", column="stars")
+    assert_refused(tmp_path / "a.parquet", "TD133", "'review'", "text, stars", column="review")
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    with pa.ipc.new_file(str(tmp_path / "b.arrow"), twice.schema) as file:
+        file.write_table(twice)
+    assert_refused(tmp_path / "b.arrow", "TD132", "text")
+
+
 def test_nothing_is_said_of_texts_that_all_differ(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_jsonl(tmp_path / "a.jsonl", AWKWARD)
     assert read(tmp_path) == AWKWARD
@@ -245,7 +282,7 @@ def test_a_folder_without_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["texts.xlsx", "texts", "texts.gz", "texts.json"])
 def test_a_file_of_another_kind(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
-    assert_refused(tmp_path / name, "TD104", *SUFFIXES)
+    assert_refused(tmp_path / name, "TD104", *SUFFIXES, "Excel")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
@@ -422,7 +459,8 @@ def test_any_bytes_give_texts_or_a_numbered_error(
         texts = read(path, skip_bad_lines=skip_bad_lines)
     except DistillationError as error:
         # Any other exception ends the test.
-        return assert_message(error, path, ("TD105", "TD106", "TD107", "TD108", "TD110", "TD130", "TD131", "TD132"))
+        rows = ("TD105", "TD106", "TD107", "TD108", "TD110", "TD130", "TD131", "TD132", "TD133")
+        return assert_message(error, path, rows)
     assert texts
     for text in texts:
         assert text.strip()

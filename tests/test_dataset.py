@@ -5,7 +5,10 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import pandas
+import pyarrow as pa
 import pytest
+import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
@@ -50,6 +53,42 @@ def test_one_text_again_and_again(teacher, texts, tmp_path):
     with pytest.raises(DistillationError) as caught:
         distil_quickly(teacher, texts[:1] * 10, tmp_path, make_config(teacher, ["tagger"]), steps=1)
     assert caught.value.code == "TD109"
+
+
+class Named:
+    """What a `datasets.Dataset` has."""
+
+    column_names = ("text",)
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def __iter__(self):
+        return ({"text": text} for text in self.texts)
+
+    def __getitem__(self, name):
+        return {"text": self.texts}[name]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        pandas.Series,
+        lambda texts: pandas.DataFrame({"id": range(len(texts)), "text": texts}),
+        lambda texts: pa.table({"id": range(len(texts)), "text": texts}),
+        lambda texts: pa.chunked_array([texts]),
+        Named,
+    ],
+)
+def test_texts_of_a_table_in_memory(make, texts):
+    found = dataset.make_text_reader(make(texts[:5]))(spacy.blank("en"))
+    assert [example.text for example in found] == texts[:5]
+
+
+def test_a_table_without_texts():
+    with pytest.raises(DistillationError, match=r"TD134.*'text'.*review, stars.*table\['review'\]"):
+        dataset.make_text_reader(pandas.DataFrame({"review": ["good"], "stars": [5]}))
 
 
 @pytest.fixture

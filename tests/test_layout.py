@@ -9,6 +9,7 @@ PACKAGE = ROOT / "spacy_tinydistill"
 
 # Modules that are tested elsewhere, with those that use them.
 ELSEWHERE = {
+    "arrow_table.py": "test_corpus.py",
     "cli/_util.py": "mistakes/test_command_line.py",
     "cli/distill_targets.py": "test_prepare.py",
     "components/registry.py": "mistakes/test_pipelines.py",
