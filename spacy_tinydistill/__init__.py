@@ -1,6 +1,7 @@
 """Distil a spaCy pipeline on a transformer into a tiny one that says nearly the same."""
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     from .teacher.ray import RayCluster
     from .web.export import export_web
 
-__all__ = ["RayCluster", "accelerate", "compare", "distill", "export_web", "record_targets"]
+    __version__: str
+
+__all__ = ["RayCluster", "__version__", "accelerate", "compare", "distill", "export_web", "record_targets"]
 
 # On first use: every `python -m spacy` imports this package for its commands, and few calls are ours.
 _MODULES = {
@@ -24,6 +27,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("spacy-tinydistill")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name], __name__), name)

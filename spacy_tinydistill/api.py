@@ -1,8 +1,8 @@
 """The Python API: the whole road from a teacher and texts to a student, told once for Python and the command line."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import spacy
 from spacy.language import Language
 from spacy.util import is_package
 from thinc.api import Config
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from wasabi import msg
 
 from . import loop
@@ -23,12 +23,16 @@ from .files import told_if_not_written
 from .output import CONFIG_NAME, DIR_TARGETS, check_store_folder, clear_output, list_folders, take_output
 from .prepare import RecordedRun, Recording, Run, Teacher
 from .student.account import print_fates
-from .summary import report, score_teacher, write_origin
+from .summary import print_next_steps, report, score_teacher, silenced, write_origin
 from .targets.folder import Folder
 from .targets.store import Manifest, Store, StoreWriter
 from .teacher.ensemble import join_stores
 from .teacher.ray import RayCluster, Worker, connect, record_on_cluster
 from .teacher.recorder import record_raw_text, record_store
+
+# tqdm's own estimate is of the first batch, which takes long while a teacher warms up.
+RECORDING_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]"
+FIRST_ESTIMATE = 10.0
 
 
 def distill(
@@ -39,11 +43,13 @@ def distill(
     config: str | Path | Config | None = None,
     overrides: dict[str, Any] | None = None,
     targets: str | Path | Sequence[str | Path] | None = None,
+    size: str | None = None,
     gpu_id: int = -1,
     resume: bool = False,
     force: bool = False,
     leave_out: Sequence[str] = (),
     strict: bool = False,
+    quiet: bool = False,
 ) -> Language:
     """Distil a student from a teacher.
 
@@ -59,11 +65,13 @@ def distill(
         overrides: Values to put into the config, by dotted name, such as {"distillation.max_steps": 1000}.
         targets: What `record_targets` recorded, as a folder or a URL, or a list of these, one for each teacher; by
             default the teacher is asked, once, and the record kept in `output`.
+        size: "mini", "tiny" or "nano", of a student without a config; by default "tiny".
         gpu_id: The GPU to run on; -1 for the CPU.
         resume: Go on with an interrupted run from what is in `output`.
         force: Replace an earlier run in `output`.
         leave_out: The teacher's pipes that the student shall not have, beside those that the config names.
         strict: Whether a pipe that is left out without having been named is an error, not a warning.
+        quiet: Print nothing.
 
     Returns:
         The best student, loaded from `model-best`.
@@ -72,11 +80,14 @@ def distill(
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
     """
     output_path = Path(output)
-    with take_output(output_path, resume=resume, force=force):
+    with silenced(quiet), take_output(output_path, resume=resume, force=force):
+        msg.text("Reading the texts and loading the teacher ...")
         run = (
-            Run(teacher, texts, config, overrides, gpu_id, leave_out=leave_out, strict=strict)
+            Run(teacher, texts, config, overrides, gpu_id, size=size, leave_out=leave_out, strict=strict)
             if targets is None
-            else RecordedRun(targets, teacher, texts, config, overrides, gpu_id, leave_out=leave_out, strict=strict)
+            else RecordedRun(
+                targets, teacher, texts, config, overrides, gpu_id, size=size, leave_out=leave_out, strict=strict
+            )
         ).prepare()
         # A run that was interrupted while the teacher was asked has no checkpoint yet.
         goes_on = resume and (output_path / loop.FILE_NAME).exists()
@@ -95,7 +106,9 @@ def distill(
         score = _learn(run, store, output_path, resume=goes_on)
         msg.good("Saved the best student", output_path / loop.DIR_MODEL_BEST)
         student = spacy.load(output_path / loop.DIR_MODEL_BEST)
+        msg.text("Comparing teacher and student ...")
         report(run, store, student, score, teacher_scores, output_path)
+        print_next_steps(run, output_path)
         return student
 
 
@@ -179,7 +192,12 @@ def _record(run: Run, path: str | Path, number: int = 0, *, on_cluster: Callable
     """
     ask = on_cluster or partial(record_store, run.teachers[number])
     total = run.dataset.count_records()
-    with StoreWriter(path, run.headers[number]) as writer, tqdm(desc="Texts", unit="docs", total=total) as bar:
+    with (
+        StoreWriter(path, run.headers[number]) as writer,
+        tqdm(desc="Texts", unit="docs", total=total, bar_format=RECORDING_BAR) as bar,
+        _told_what_is_kept(path, bar),
+    ):
+        bar.set_postfix_str("warming up")
         texts = choose_raw_texts(run.dataset.list_records()) if writer.manifest.raw_text is None else []
         if texts:
             try:
@@ -187,8 +205,32 @@ def _record(run: Run, path: str | Path, number: int = 0, *, on_cluster: Callable
             except DistillationError as error:
                 # It will fail once more on its way over all texts, or it was chance.
                 msg.warn(str(error))
-        ask(run.dataset.list_records(), run.plan, writer, on_doc=bar.update)
+        ask(run.dataset.list_records(), run.plan, writer, on_doc=partial(_count, bar))
     return writer.manifest
+
+
+def _count(bar: tqdm) -> None:
+    """Count a text, and estimate what is left from the minute's worth of work that is done, not from a first batch."""
+    bar.update()
+    elapsed = bar.format_dict["elapsed"]
+    if not bar.total or elapsed < FIRST_ESTIMATE:
+        return
+    left = (bar.total - bar.n) * elapsed / bar.n
+    bar.set_postfix_str(f"{tqdm.format_interval(left)} left, then learning", refresh=False)
+
+
+@contextmanager
+def _told_what_is_kept(path: str | Path, bar: tqdm) -> Iterator[None]:
+    """Say, where a recording is stopped, what is kept of it."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        bar.close()
+        msg.warn(
+            f"Stopped: the teacher was asked about {bar.n:,} of {bar.total or 0:,} texts. What is complete is kept",
+            f"In {path}. Give the same command again, spacy distill with --resume, to go on from there.",
+        )
+        raise
 
 
 def _learn(run: Run, store: Store, output_path: Path, *, resume: bool) -> float:

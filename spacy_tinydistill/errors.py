@@ -43,6 +43,8 @@ MESSAGES: dict[str, str] = {
     "says {teacher}. Give - on the command line to use the config's.",
     "TD016": "A streamed corpus (max_epochs = -1) can be learned from one teacher only, and there are {count}. "
     "Targets of several teachers are recorded before learning. Set [distillation] max_epochs to 0 or more.",
+    "TD019": "The size {size!r} is given beside a config, which has its own. Write a config of that size with "
+    "`python -m spacy init distill-config TEACHER student.cfg --size {size}`, or give texts in place of the config.",
     "TD017": "{key} = {value} would run code that comes with a model from the Hugging Face Hub. A config is not "
     "allowed to do that. Set it to false, and use a model that the transformers library supports itself.",
     # The text to learn on
@@ -188,8 +190,8 @@ MESSAGES: dict[str, str] = {
     "TD305": "There is not enough memory for an update at step {step} (epoch {epoch}), even with one text at a time. "
     "The longest text has {words} words. Split texts with --corpora.distill.max_length, or use a smaller student.",
     # Reports
-    "TD401": "There is no {role} '{name}': neither an installed package nor a folder of that name. Check the path, or "
-    "install the package with pip.",
+    "TD401": "There is no {role} '{name}': neither an installed package nor a folder of that name. {hint}Check the "
+    "path, or install the package with pip.",
     "TD402": "The {role} '{name}' cannot be loaded: {reason}. Expected a pipeline that nlp.to_disk or spacy package "
     "wrote, with everything it depends on installed. Give a file that registers functions of your own with --code.",
     "TD407": "Teacher and student have no score in common, so they cannot be compared. The teacher's pipes are "
@@ -204,6 +206,9 @@ MESSAGES: dict[str, str] = {
     "TD414": "Teacher and student were not compared from raw text, because the {role} failed there: {reason}. Run the "
     "{role} over such texts with nlp.pipe to see where it fails. If it needs functions of your own, give the file that "
     "registers them with --code.",
+    "TD415": "--min-retention has {found!r}. Expected scores with the least share of the teacher's score, such as "
+    "tag_acc=0.99,dep_las=0.97.",
+    "TD416": "--min-retention names the score {name!r}, which the two do not have in common. They have {known}.",
     # Writing
     "TD501": "The output folder {path} is not empty: it has {found}. Nothing was overwritten. Choose another folder, "
     "continue the interrupted run with --resume, or replace it with --force.",

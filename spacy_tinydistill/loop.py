@@ -118,6 +118,7 @@ def distill(
     stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
     with student.select_pipes(disable=frozen), resolving(of_student=True):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
+    told = False
     projections = [lesson.model for lesson in lessons.values() if lesson.model is not None]
     try:
         with stop_signals() as stopped, fast_matrices(student, *projections):
@@ -133,6 +134,10 @@ def distill(
                         save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
                     info["output_path"] = str(output_path / DIR_MODEL_LAST)
                 log_step(info if is_best is not None else None)
+                if is_best is not None and progress.step > 0 and not told and settings.max_steps:
+                    told = True
+                    left = (settings.max_steps - progress.step) * progress.seconds / progress.step
+                    stdout.write(f"About {_minutes(left)} left for learning, at most\n")
                 if (number := stopped()) is not None:
                     with told_if_not_written(output_path):
                         save_checkpoint(output_path / FILE_NAME, student, lessons, optimizer, progress.to_dict())
@@ -269,6 +274,10 @@ def create_batches(
         for batch in settings.batcher(corpus(shuffle)):  # type: ignore[arg-type]
             yield epoch, list(batch)  # type: ignore[arg-type]
         epoch += 1
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _mark_last(batches: Iterator[tuple[int, list[Taught]]]) -> Iterator[tuple[tuple[int, list[Taught]], bool]]:

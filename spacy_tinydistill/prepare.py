@@ -98,10 +98,12 @@ class Run:
         overrides: dict[str, Any] | None,
         gpu_id: int,
         *,
+        size: str | None = None,
         leave_out: Sequence[str] = (),
         strict: bool = False,
     ) -> None:
         """Take no step yet. The arguments are those of `api.distill`."""
+        self.size = size
         self.leave_out = leave_out
         self.strict = strict
         self.named_teacher = teacher
@@ -194,7 +196,8 @@ class Run:
     def config(self) -> Config:
         """The student's config, with the overrides, not interpolated.
 
-        TD011, the texts are also among the overrides; and see `schemas.read_config`.
+        TD011, the texts are also among the overrides; TD019, a size is given beside a config; and see
+        `schemas.read_config`.
         """
         overrides = self.overrides
         if self.given_texts is not None and "paths.distill" in overrides:
@@ -205,7 +208,9 @@ class Run:
             overrides = {**overrides, "paths.distill": literal(str(self.given_texts))}
         # One that is given is read before the teacher is loaded, which may take a while.
         if self.given_config is None:
-            return read_config(first_config(self.teachers[0], self.leave_out), overrides)
+            return read_config(first_config(self.teachers[0], self.leave_out, self.size or "tiny"), overrides)
+        if self.size is not None:
+            raise DistillationError("TD019", size=self.size)
         config = read_config(self.given_config, overrides)
         if self.leave_out:
             named = config["distillation"].get("leave_out") or []

@@ -137,10 +137,15 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
     """Read a config and put values into it, without interpolating it.
 
     Raises:
-        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD013, a value
+        DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD010, a value's
+            name has no block; TD013, a value
             is to be put in place of a path and is none; TD017, it would run a model's own code.
     """
     for key, value in overrides.items():
+        if "." not in key:
+            close = get_close_matches(key, DistillationConfig.model_fields, n=1)
+            hint = f'Did you mean "distillation.{close[0]}"?' if close else ""
+            raise DistillationError("TD010", option=repr(key), hint=hint)
         if key.startswith("paths.") and value is not None and not isinstance(value, str | Path):
             raise DistillationError("TD013", key=key, value=value)
     try:

@@ -1,5 +1,9 @@
 """What a run says of its student: where it comes from, how much it retains, and the report."""
 
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,8 @@ from .config_files import interpolate
 from .dataset import choose_raw_texts
 from .errors import DistillationError
 from .judge import Statement, take_statement
+from .loop import DIR_MODEL_BEST
+from .output import CONFIG_NAME, DIR_TARGETS
 from .pipes.pipeline import load_teacher
 from .prepare import Run
 from .report.compare import Recorded, compare_recorded
@@ -74,6 +80,37 @@ def report(
     print_raw_text(found["raw_text"])
     warn_of_left_out(run.fates)
     msg.good("Wrote the report", output_path / HTML_NAME)
+
+
+def print_next_steps(run: Run, output_path: Path) -> None:
+    """Print the commands that a finished run leads to."""
+    teacher = str(run.named[0]) if run.named and not isinstance(run.named[0], Language) else "TEACHER"
+    dev = run.config.interpolate().get("paths", {}).get("dev") if run.dataset.dev else None
+    student, longer = output_path / DIR_MODEL_BEST, output_path.with_name(f"{output_path.name}-longer")
+    benchmark = [teacher, student, dev or "gold.spacy", "--output", output_path / "benchmark"]
+    again = ["-", output_path / CONFIG_NAME, "--targets", output_path / DIR_TARGETS, "--output", longer]
+    commands = {
+        "Scores on gold annotations, and speed:": ["benchmark", "distillation", *benchmark],
+        "A wheel:": ["package", student, ".", "--build", "wheel"],
+    }
+    if run.settings.max_steps and (output_path / DIR_TARGETS).exists():
+        more = ["--distillation.max_steps", 4 * run.settings.max_steps]
+        commands["More updates, without asking the teacher again:"] = ["distill", *again, *more]
+    msg.text(f"The student is in {student}. What you can do next:")
+    for title, words in commands.items():
+        msg.text(title)
+        # Not wrapped, to be copied.
+        print(f"  python -m spacy {shlex.join(map(str, words))}")
+
+
+@contextmanager
+def silenced(quiet: bool) -> Iterator[None]:
+    """Let nothing be printed, neither text nor progress bars, if that is wanted. Errors are raised as always."""
+    if not quiet:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def _print_retention(run: Run, score: float, teacher_scores: dict[str, Any], found: Report) -> None:

@@ -21,7 +21,7 @@ from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from .errors import DistillationError
 from .pipes.encoder import Floats, token_layers

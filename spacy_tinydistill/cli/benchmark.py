@@ -1,5 +1,6 @@
 """`python -m spacy benchmark distillation`: a student against its teacher."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,15 @@ def benchmark_distillation_cli(
     other: Annotated[
         Path | None, Opt("--other", help="Texts of another kind, with or without gold annotations, to compare on too")
     ] = None,
+    against: Annotated[
+        str | None, Opt("--against", help="Earlier student, to see what got better and what got worse")
+    ] = None,
+    min_retention: Annotated[
+        str, Opt("--min-retention", help="Exit with code 1 below, such as tag_acc=0.99,dep_las=0.97")
+    ] = "",
+    min_speedup: Annotated[
+        float | None, Opt("--min-speedup", help="Exit with code 1 if it is not so many times faster on one thread")
+    ] = None,
     max_words: Annotated[int, Opt("--max-words", "-n", min=1, help="Maximum number of words in a timed pass")] = 20_000,
     gpu_id: Annotated[int, Opt("--gpu-id", "-g", help="GPU to measure too, or -1 for the CPU only")] = -1,
     code: Annotated[Path | None, Opt("--code", "-c", help="Python file that registers functions of your own")] = None,
@@ -32,20 +42,30 @@ def benchmark_distillation_cli(
     from wasabi import msg
 
     with numbered_errors():
+        from ..report.against import print_against
         from ..report.compare import compare
+        from ..report.gate import find_misses, parse_thresholds
         from ..report.report import HTML_NAME
         from ..report.table import print_report
 
+        thresholds = parse_thresholds(min_retention)
         report = compare(
             teacher,
             student,
             data,
             other=other,
+            against=against,
             output=output,
             max_words=max_words,
             gpu_id=gpu_id,
             code=code,
             force=force,
         )
-    print_report(report)
-    msg.good("Wrote the report", output / HTML_NAME)
+        print_report(report)
+        print_against(report)
+        msg.good("Wrote the report", output / HTML_NAME)
+        misses = find_misses(report, min_retention=thresholds, min_speedup=min_speedup)
+    for miss in misses:
+        msg.fail(miss)
+    if misses:
+        sys.exit(1)

@@ -19,11 +19,13 @@ def distill_cli(
     targets: str | None = Opt(
         None, "--targets", "-t", help="Targets recorded by distill-targets. The teacher is not run"
     ),
+    size: str | None = Opt(None, "--size", "-s", help="Size of a student without a config: mini, tiny or nano"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     code_path: Path | None = Opt(None, "--code", "-c", help="Python file that registers functions of your own"),
     resume: bool = Opt(False, "--resume", "-r", help="Continue an interrupted run"),
     force: bool = Opt(False, "--force", "-f", help="Replace an earlier run in the output folder"),
     leave_out: str = Opt("", "--leave-out", help="Teacher's pipes that the student shall not have, by commas"),
+    quiet: bool = Opt(False, "--quiet", "-q", help="Print nothing but errors"),
     strict: bool = Opt(False, "--strict", help="Fail if a pipe is left out that --leave-out does not name"),
 ) -> None:
     """Distil a student pipeline from a teacher pipeline.
@@ -53,9 +55,11 @@ def distill_cli(
             output=output_path,
             overrides=read_overrides(ctx.args),
             targets=read_names(targets) if targets else None,
+            size=size,
             gpu_id=gpu_id,
             resume=resume,
             force=force,
             leave_out=string_to_list(leave_out),
             strict=strict,
+            quiet=quiet,
         )

@@ -25,7 +25,7 @@ def load_teacher(name: str | Path) -> Language:
     try:
         return spacy.load(without_stand_ins(name) if isinstance(name, str) else name)
     except OSError as error:
-        raise DistillationError("TD201", name=name, reason=error) from error
+        raise DistillationError("TD201", name=name, reason=hint_at_swap(name) or error) from error
     except (ImportError, ValueError) as error:
         raise DistillationError("TD202", name=name, reason=error) from error
     except Exception as error:  # Whatever a component or a tokenizer of somebody else's making raises
@@ -41,7 +41,16 @@ def find_pipeline(name: str | Path) -> Path:
     root = get_package_path(str(name)) if is_package(str(name)) else Path(name)
     for config in sorted(root.glob("config.cfg")) or sorted(root.glob("*/config.cfg")):
         return config.parent
-    raise DistillationError("TD201", name=str(name), reason="there is no config.cfg in it.")
+    reason = hint_at_swap(name) or "there is no config.cfg in it."
+    raise DistillationError("TD201", name=str(name), reason=reason)
+
+
+def hint_at_swap(name: str | Path) -> str:
+    """Say of a file, or a link to one, that it is no pipeline; empty for anything else."""
+    if not Path(name).is_file():
+        return ""
+    other = "config" if Path(name).suffix == ".cfg" else "texts"
+    return f"{Path(name).name} is a file, no pipeline; did you swap the teacher and the {other}?"
 
 
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:

@@ -2,10 +2,11 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import spacy
@@ -19,11 +20,14 @@ from ..components.annotations import decide
 from ..corpus import SUFFIXES, list_files, read_texts
 from ..errors import DistillationError
 from ..evaluation_log import CURVE_NAME, read_curve
+from ..files import bytes_on_disk
 from ..judge import choose_texts, take_statement
 from ..pipes.device import use_device
 from ..pipes.labels import Said, list_layers
+from ..pipes.pipeline import hint_at_swap
 from ..pipes.profile import measure_bytes
 from ..user_code import import_user_code
+from .against import compare_students
 from .annotations import count_confusions, count_labels, read_layers
 from .calibration import Reference, calibrate, try_thresholds
 from .card import write_meta
@@ -38,11 +42,12 @@ from .speed import measure_speed
 
 
 def compare(
-    teacher: str | Path,
-    student: str | Path,
-    data: str | Path,
+    teacher: str | Path | Language,
+    student: str | Path | Language,
+    data: str | Path | Sequence[str],
     *,
     other: str | Path | None = None,
+    against: str | Path | None = None,
     output: str | Path | None = None,
     max_words: int = 20_000,
     gpu_id: int = -1,
@@ -52,11 +57,12 @@ def compare(
     """Compare a student with its teacher: scores, agreement, speed, memory and size.
 
     Args:
-        teacher: The teacher: an installed package or a folder.
-        student: The student: an installed package or a folder.
-        data: Docs with gold annotations (.spacy), or texts (.jsonl with "text", .txt with one text per line). Texts
-            give agreement but no scores.
+        teacher: The teacher: an installed package, a folder, or loaded.
+        student: The student, likewise. To be timed, a loaded one is saved to a temporary folder.
+        data: Docs with gold annotations (.spacy), or texts (.jsonl with "text", .txt with one text per line, or a list
+            of them). Texts give agreement but no scores.
         other: The same of another kind of text than the student learned on, to see what it retains there.
+        against: An earlier student, to see what got better and what got worse.
         output: Folder to write report.json and report.html to. It is created if needed. A distilled student's model
             card, README.md and meta.json, is written there too, and to the student's folder for `spacy package`.
             None writes nothing.
@@ -80,23 +86,53 @@ def compare(
 
     Raises:
         DistillationError: TD401 to TD414: a pipeline, the data, the code, the GPU or the output cannot be used.
+
+    Example:
+        >>> report = compare("en_core_web_trf", "student/model-best", "dev.spacy")
+        >>> report["retention"]["dep_las"], report["speed_up"]["1"]
+        >>> report  # In a notebook: the page
     """
-    names = {"teacher": str(teacher), "student": str(student)}
-    data, code = Path(data), Path(code) if code is not None else None
+    with TemporaryDirectory() as saved:
+        names, loaded = {}, {}
+        for role, given in (("teacher", teacher), ("student", student)):
+            if isinstance(given, Language):
+                names[role], loaded[role] = str(Path(saved) / role), given
+                given.to_disk(names[role])
+            else:
+                names[role] = str(given)
+        return _compare(names, loaded, data, other, against, output, max_words, gpu_id, code, force)
+
+
+def _compare(
+    names: dict[str, str],
+    loaded: dict[str, Language],
+    data: str | Path | Sequence[str],
+    other: str | Path | None,
+    against: str | Path | None,
+    output: str | Path | None,
+    max_words: int,
+    gpu_id: int,
+    code: str | Path | None,
+    force: bool,
+) -> Report:
+    """See `compare`. Pipelines that were handed over are in `loaded`, and on disk by the names."""
+    code = Path(code) if code is not None else None
     folder = _prepare_output(Path(output), force) if output is not None else None
     texts, gold = _read_data(data)
     others = _read_data(Path(other)) if other is not None else None
+    if against is not None:
+        _require_pipeline("earlier student", str(against))
     for role, name in names.items():
         _require_pipeline(role, name)
     if code is not None:
         import_user_code(code)
     use_device(gpu_id)
 
-    pipelines = {role: _load(role, name) for role, name in names.items()}
+    pipelines = {role: loaded[role] if role in loaded else _load(role, name) for role, name in names.items()}
     for role, nlp in pipelines.items():
-        _require_fitting_texts(role, nlp, texts, data)
+        _require_fitting_texts(role, nlp, texts, _name_data(data))
         if others is not None:
-            _require_fitting_texts(role, nlp, others[0], Path(str(other)))
+            _require_fitting_texts(role, nlp, others[0], str(other))
     # First, by pipelines of which nothing was asked yet.
     words = [len(pipelines["teacher"].make_doc(text)) for text in texts]
     chosen = choose_texts(zip(texts, words, strict=True))
@@ -111,11 +147,16 @@ def compare(
     elsewhere = None
     if others is not None:
         elsewhere = {"path": str(other), **_compare_elsewhere(pipelines, *others)}
+    earlier = None
+    if against is not None:
+        earlier = _compare_with_earlier(str(against), sides, texts, gold, compared)
     timed, timing = measure_speed(names, texts, words, max_words=max_words, gpu_id=gpu_id, code=code)
 
     described = {
         role: describe_pipeline(nlp, names[role], compared[role]) | timed[role] for role, nlp in pipelines.items()
     }
+    for role in loaded:
+        described[role] |= {"path": None, "bytes": bytes_on_disk(Path(names[role]))}
     speeds = {role: described[role]["words_per_second"] for role in pipelines}
     report = Report(
         compared
@@ -124,18 +165,19 @@ def compare(
             "speed_up": {key: ratio(speeds["student"][key], speeds["teacher"][key]) for key in speeds["teacher"]},
             "compression": ratio(described["teacher"]["bytes"], described["student"]["bytes"]),
             "timing": timing,
-            "learning_curve": read_curve(pipelines["student"].path.parent / CURVE_NAME),
+            "learning_curve": read_curve(Path(names["student"]).parent / CURVE_NAME),
             "tried": find_tried(folder, described["teacher"]) if folder else [],
             "elsewhere": elsewhere,
+            "against": earlier,
             "usage": show_usage(pipelines["student"]),
-            "data": {"path": str(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
+            "data": {"path": _name_data(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
         }
         | describe_circumstances(gpu_id)
     )
     if folder is not None:
         report.write(folder)
         if "distillation" in pipelines["student"].meta:
-            _renew_card(pipelines["student"], names["student"], folder, report)
+            _renew_card(pipelines["student"], None if "student" in loaded else names["student"], folder, report)
     return report
 
 
@@ -181,6 +223,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
             "learning_curve": read_curve(output / CURVE_NAME),
             "tried": find_tried(output, described["teacher"]),
             "elsewhere": None,
+            "against": None,
             "usage": show_usage(student.nlp),
             "data": {
                 "path": recorded.data,
@@ -205,12 +248,40 @@ def _compare_elsewhere(pipelines: dict[str, Language], texts: list[str], gold: D
     return {"gold": gold is not None, "documents": len(texts), **kept}
 
 
-def _renew_card(student: Language, name: str, folder: Path, report: Report) -> None:
+def _compare_with_earlier(
+    path: str, sides: dict[str, Side], texts: list[str], gold: DocBin | None, compared: dict[str, Any]
+) -> dict[str, Any]:
+    """Compare the student with an earlier one, by gold annotations or else by what the teacher says."""
+    nlp = _load("earlier student", path)
+    earlier = Side(nlp, annotate(nlp, texts, gold, "Earlier student"))
+    scored = score_sides(sides["teacher"], earlier, gold)
+    ours, theirs = (one["student"] if gold else one["agreement"] for one in (compared, scored))
+    shown = [name for name in compared["agreement"] if theirs.get(name) is not None and ours.get(name) is not None]
+    judge = sides["student"].nlp
+    right = (
+        [Said(doc, dict(doc.cats)) for doc in non_empty(judge, gold)]
+        if gold
+        else [Said(doc, decide(sides["teacher"].nlp, doc.cats)) for doc in sides["teacher"].docs]
+    )
+    old, new = ([Said(doc, decide(side.nlp, doc.cats)) for doc in side.docs] for side in (earlier, sides["student"]))
+    return {
+        "path": path,
+        "basis": "gold annotations" if gold else "what the teacher says",
+        "scores": {name: {"old": theirs[name], "new": ours[name]} for name in shown},
+        "pipes": compare_students(list_layers(judge), right, old, new),
+    }
+
+
+def _name_data(data: str | Path | Sequence[str]) -> str:
+    return str(data) if isinstance(data, str | Path) else f"{len(data)} texts"
+
+
+def _renew_card(student: Language, name: str | None, folder: Path, report: Report) -> None:
     """Write the model card to the report's folder, and to the student's, for `spacy package`."""
     write_meta(folder, student.meta, report)
     write_readme(folder, student.meta, report)
-    # An installed package is not ours to change.
-    if is_package(name):
+    # An installed package is not ours to change, and one that was handed over may differ from its folder.
+    if name is None or is_package(name):
         return
     try:
         write_meta(student.path, student.meta, report)
@@ -303,8 +374,14 @@ def _prepare_output(folder: Path, force: bool) -> Path:
     return folder
 
 
-def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
+def _read_data(data: str | Path | Sequence[str]) -> tuple[list[str], DocBin | None]:
     """The texts, and the gold annotations if the file, or all files of the folder, are DocBins."""
+    if not isinstance(data, str | Path):
+        texts = [text for text in data if text.strip()]
+        if not texts:
+            raise DistillationError("TD107", path="The list of texts")
+        return texts, None
+    path = Path(data)
     texts = list(read_texts(path))
     files = list_files(path, SUFFIXES)
     if any(file.suffix != ".spacy" for file in files):
@@ -319,7 +396,8 @@ def _read_data(path: Path) -> tuple[list[str], DocBin | None]:
 
 def _require_pipeline(role: str, name: str) -> None:
     if not name or not (is_package(name) or Path(name).is_dir()):
-        raise DistillationError("TD401", role=role, name=name)
+        hint = hint_at_swap(name) if name else ""
+        raise DistillationError("TD401", role=role, name=name, hint=f"{hint} " if hint else "")
 
 
 def _load(role: str, name: str) -> Language:
@@ -329,7 +407,7 @@ def _load(role: str, name: str) -> Language:
         raise DistillationError("TD402", role=role, name=name, reason=_short(error)) from error
 
 
-def _require_fitting_texts(role: str, nlp: Language, texts: list[str], path: Path) -> None:
+def _require_fitting_texts(role: str, nlp: Language, texts: list[str], path: str) -> None:
     for number, text in enumerate(texts, start=1):
         if len(text) > nlp.max_length:
             raise DistillationError(

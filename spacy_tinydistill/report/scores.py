@@ -10,7 +10,7 @@ from spacy.pipeline.functions import DocCleaner
 from spacy.scorer import Scorer
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..components.annotations import decide
 from ..gold_tokens import count_gold_tokens, share_counted

@@ -222,14 +222,15 @@ def student_config(
     return load_model_from_config(config, auto_fill=True).config
 
 
-def first_config(teacher: Language, leave_out: Sequence[str] = ()) -> Config:
-    """Write the config of a student to look at within minutes: a tiny one, of which fewer updates are made.
+def first_config(teacher: Language, leave_out: Sequence[str] = (), size: str = "tiny") -> Config:
+    """Write the config of a student to look at within minutes: by default a tiny one, of which fewer updates are made.
 
     Args:
         teacher: As for `student_config`.
         leave_out: Likewise.
+        size: Likewise.
     """
-    config = student_config(teacher, leave_out=leave_out)
+    config = student_config(teacher, size=size, leave_out=leave_out)
     config["distillation"]["max_steps"] = FIRST_UPDATES
     config["training"]["eval_frequency"] = FIRST_EVALUATIONS
     return config

@@ -123,7 +123,7 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         "config and teacher swapped",
         lambda desk: ["distill", desk.config, desk.teacher, *desk.out],
         "TD201",
-        ["student.cfg", "Expected an installed pipeline package, or a folder"],
+        ["student.cfg is a file, no pipeline; did you swap the teacher and the config?"],
     ),
     (
         "a folder in place of the config",
@@ -491,6 +491,45 @@ MISTAKES: list[tuple[str, Line, str | None, list[str]]] = [
         ["no student", "Check the path"],
     ),
     (
+        "teacher and student swapped with the data",
+        lambda desk: ["benchmark", "distillation", desk.texts, desk.teacher, desk.texts, "-o", desk("report")],
+        "TD401",
+        ["texts.txt is a file, no pipeline; did you swap"],
+    ),
+    (
+        "thresholds without a number",
+        lambda desk: [
+            *["benchmark", "distillation", desk.teacher, desk.teacher, desk.texts, "-o", desk("report")],
+            *["--min-retention", "tag_acc"],
+        ],
+        "TD415",
+        ["'tag_acc'", "tag_acc=0.99,dep_las=0.97"],
+    ),
+    (
+        "texts and teacher swapped",
+        lambda desk: ["distill", desk.texts, desk.teacher, *desk.out],
+        "TD201",
+        ["texts.txt is a file, no pipeline; did you swap the teacher and the texts?"],
+    ),
+    (
+        "texts, as a link, and teacher swapped",
+        lambda desk: ["distill", link(desk("linked.txt"), desk.texts), desk.teacher, *desk.out],
+        "TD201",
+        ["linked.txt is a file, no pipeline; did you swap the teacher and the texts?"],
+    ),
+    (
+        "size misspelt, without a config",
+        lambda desk: ["distill", desk.teacher, desk.texts, *desk.out, "--size", "tinny"],
+        "TD503",
+        ["'tinny'", "nano"],
+    ),
+    (
+        "size beside a config",
+        lambda desk: desk.distill("--size", "nano"),
+        "TD019",
+        ["'nano'", "init distill-config"],
+    ),
+    (
         "an export in a precision that there is not",
         lambda desk: ["export-web", desk("student"), desk("web"), "--precision", "int4"],
         "TD711",
@@ -541,6 +580,11 @@ def _taught(desk: Desk, setting: str) -> str:
         setting,
     ]
     return desk.write("taught.cfg", "\n".join(lines))
+
+
+def link(path: str, target: str) -> str:
+    Path(path).symlink_to(target)
+    return path
 
 
 def run_line(line: list) -> tuple[int, str, BaseException | None]:

@@ -84,6 +84,26 @@ def test_gold_without_annotations_and_unknown_spaces(folder, tmp_path):
     assert report["agreement"]["tag_acc"] is not None
 
 
+@pytest.mark.usefixtures("without_timing")
+def test_loaded_pipelines_and_lists(folder, tmp_path):
+    nlp = {name: spacy.load(folder / name) for name in ("teacher", "student")}
+    before = (folder / "student" / "meta.json").read_bytes()
+    nlp["student"].meta["distillation"] = {}
+    texts = ["I like green apples .", "They drive fast cars .", " "]
+    report = compare(nlp["teacher"], nlp["student"], texts, output=tmp_path)
+    assert report["data"] == {"path": "3 texts", "gold": False, "documents": 2, "words": 10}
+    assert report["student"]["path"] is None
+    assert report["student"]["bytes"] > 0
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    by_path = compare(folder / "teacher", folder / "student", tmp_path / "texts.txt")
+    assert report["agreement"] == by_path["agreement"]
+    # What was handed over may differ from its folder, which stays as it is; the card is in the output.
+    assert (folder / "student" / "meta.json").read_bytes() == before
+    assert (tmp_path / "README.md").exists()
+    with pytest.raises(DistillationError, match="TD107"):
+        compare(nlp["teacher"], nlp["student"], [" "])
+
+
 # Bad input
 
 
