@@ -74,7 +74,11 @@ def distill(
         quiet: Print nothing.
 
     Returns:
-        The best student, loaded from `model-best`.
+        The best student, loaded from `model-best`. Its `meta["distillation"]` has where it comes from.
+
+    Example:
+        >>> student = distill("en_core_web_trf", ["Ann Lee flew to Berlin.", ...], output="student")
+        >>> [(ent.text, ent.label_) for ent in student("Ann Lee flew to Berlin.").ents]
 
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.
@@ -140,7 +144,11 @@ def record_targets(
             default the teacher is asked here.
 
     Returns:
-        What is in the store.
+        What is in the store: its `shards`, how many `words` and `bytes`, and the teacher's `fingerprint`.
+
+    Example:
+        >>> record_targets("en_core_web_trf", "texts.jsonl", store="targets").words
+        >>> distill("-", config="student.cfg", targets="targets", output="student")
 
     Raises:
         DistillationError: Something does not fit; as far as can be known, before the teacher is asked.

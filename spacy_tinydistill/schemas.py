@@ -138,8 +138,8 @@ def read_config(config: str | Path | Config, overrides: dict[str, Any]) -> Confi
 
     Raises:
         DistillationError: TD005, it cannot be read, or a value is to be put where there is no block; TD010, a value's
-            name has no block; TD013, a value
-            is to be put in place of a path and is none; TD017, it would run a model's own code.
+            name has no block; TD013, a value is to be put in place of a path and is none; TD017, it would run a model's
+            own code.
     """
     for key, value in overrides.items():
         if "." not in key:

@@ -77,3 +77,15 @@ def test_the_command_shows_the_error_alone(folder, tmp_path):
     assert result.exit_code == 1
     assert "TD401" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.usefixtures("without_timing")
+def test_the_gate_of_a_release(folder, tmp_path):
+    command = ["benchmark", "distillation", *(folder / name for name in ("teacher", "student", "gold.spacy"))]
+    result = invoke(*command, "-o", tmp_path, "--min-retention", "tag_acc=1.5", "--min-speedup", "10")
+    assert result.exit_code == 1
+    assert "tag_acc: retention" in result.output
+    assert "speed: 1.00 times" in result.output
+    assert (tmp_path / "report.html").exists()
+    result = invoke(*command, "-o", tmp_path, "-f", "--min-retention", "tag_acc=0.01", "--min-speedup", "1")
+    assert result.exit_code == 0, result.output
