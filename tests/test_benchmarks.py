@@ -242,6 +242,7 @@ def test_speed_compares_the_same_pipes(tmp_path, monkeypatch, capsys):
         speed.main(str(tmp_path / "student"), str(tmp_path / "other"), texts, tmp_path / "out", pipes="tagger,parser")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node: apt-get install nodejs")
 def test_web_compares_and_measures_both_sides(tmp_path):
     make_teacher("tagger", "ner").to_disk(tmp_path / "student")

@@ -49,6 +49,7 @@ def with_room_enough(run, tmp_path_factory):
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["nothing", "a student", "two students"])
 def test_a_full_disk(run, with_room_enough, small_disk, room):
     """The last good checkpoint stays, and from it the run goes on."""

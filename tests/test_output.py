@@ -69,6 +69,7 @@ def test_a_read_only_disk_is_told_before_the_teacher_is_asked(name, teacher, sma
     assert "Read-only file system" in refused("TD507", record_targets, teacher, TEXTS, store=output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code"),
     [
@@ -146,6 +147,7 @@ def test_a_second_run_into_the_same_output_is_refused(how, teacher, student):
         pass
 
 
+@pytest.mark.slow
 def test_of_two_runs_that_start_at_once_one_is_refused(teacher, tmp_path):
     """In processes of their own, into a folder that neither has made."""
     texts = write_texts(tmp_path / "texts.txt")

@@ -25,6 +25,7 @@ from spacy_tinydistill.targets.store import (
 )
 
 
+@pytest.mark.slow
 def test_from_a_store_and_from_the_teacher_the_same_student_comes(teacher, texts, recorded, tmp_path, monkeypatch):
     config = make_config(teacher, RECORDED_PIPES)
     distil_quickly(teacher, texts, tmp_path / "asked", config, steps=8)

@@ -53,6 +53,7 @@ def test_gradient_of_a_whole_lesson(teacher, name):
     check_lesson(teacher, name, temperature=2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["textcat", "textcat_multilabel"])
 @pytest.mark.parametrize("architecture", ["ensemble", "bow"])
 def test_gradient_of_other_text_categorizers(teacher, name, architecture):

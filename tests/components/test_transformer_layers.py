@@ -177,6 +177,7 @@ def test_weights(teacher, teacher_path):
     assert learn(2.0, 3.0, 0.5, 4.0) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collapses", [False, True])
 def test_states_that_are_compared_both_ways_do_not_collapse(teacher, teacher_path, texts, collapses, monkeypatch):
     """As they would if the teacher's, projected down, were compared by the mean squared error."""

@@ -274,6 +274,7 @@ def test_the_stores_are_read_in_step(folder, config, tmp_path, monkeypatch):
     assert ensemble.header.fingerprint != EnsembleStore(stores, [0.9, 0.1]).header.fingerprint
 
 
+@pytest.mark.slow
 def test_teachers_that_the_config_names(folder, tmp_path):
     """By the real commands: named in the config, and with a comma."""
     named = f'["{folder / "one"}", "{folder / "other"}"]'
