@@ -85,7 +85,6 @@ def distill(
     """
     output_path = Path(output)
     with silenced(quiet), take_output(output_path, resume=resume, force=force):
-        msg.text("Reading the texts and loading the teacher ...")
         run = (
             Run(teacher, texts, config, overrides, gpu_id, size=size, leave_out=leave_out, strict=strict)
             if targets is None

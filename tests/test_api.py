@@ -24,7 +24,7 @@ def test_a_misspelt_override_gets_the_suggestion_of_the_command(tiny_teacher_pat
             api.distill(tiny_teacher_path, tiny_texts_path, output=tmp_path / "out", overrides={key: 5})
         assert repr(key) in str(caught.value)
     with pytest.raises(DistillationError, match=r'TD002.*Did you mean "max_steps"'):
-        api.distill(tiny_teacher_path, tiny_texts_path, output=tmp_path, overrides={"distillation.max_step": 5})
+        api.distill(tiny_teacher_path, tiny_texts_path, output=tmp_path / "out", overrides={"distillation.max_step": 5})
 
 
 def test_a_size_without_a_config_and_nothing_printed(tiny_teacher_path, tiny_texts_path, tmp_path, capfd):
