@@ -17,7 +17,7 @@ from thinc.api import Model, Ops, Optimizer, PyTorchShim, torch2xp, xp2torch
 from .components.base import Lesson
 from .errors import DistillationError
 from .files import write_whole
-from .pipes.pipeline import models_of, nodes_of, pipes_of
+from .pipes.pipeline import models_of, nodes_of
 
 FILE_NAME = "checkpoint.msgpack"
 
@@ -161,7 +161,7 @@ def _parameters(student: Language, lessons: Mapping[str, Lesson]) -> Iterator[_P
     seen: set[int] = set()
     count: Counter[str] = Counter()
     own = [(f"{name} (lesson)", lesson) for name, lesson in lessons.items()]
-    for owner, model in models_of([*pipes_of(student), *own]):
+    for owner, model in models_of([*student.components, *own]):
         for node in nodes_of([model]):
             if node.id not in seen:
                 seen.add(node.id)

@@ -4,7 +4,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import create_before_to_disk_callback, subdivide_batch
 from spacy.util import logger
-from thinc.api import Model, fix_random_seed
+from thinc.api import Model, Optimizer, fix_random_seed
 from wasabi import Printer
 
 from .checkpoint import FILE_NAME, load_checkpoint, save_checkpoint, set_random_state
@@ -29,7 +29,7 @@ from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
 from .schemas import DistillationConfig, resolving
 from .signals import leave, stop_signals
 from .student.meta import add_scores
-from .student.pipeline import save_student
+from .student.pipeline import save_student, switched_on
 from .targets.records import Targets
 
 DIR_MODEL_BEST = "model-best"
@@ -116,7 +116,11 @@ def distill(
     if frozen:
         stdout.write(msg.info(f"Frozen components: {frozen}") + "\n")
     stdout.write(msg.info(f"Initial learn rate: {optimizer.learn_rate}") + "\n")
-    with student.select_pipes(disable=frozen), resolving(of_student=True):
+    with (
+        switched_on(student, lessons),
+        student.select_pipes(disable=frozen),
+        resolving(of_student=True),
+    ):
         log_step, finalize_logger = training["logger"](student, stdout, stderr)
     told = False
     projections = [lesson.model for lesson in lessons.values() if lesson.model is not None]
@@ -126,7 +130,7 @@ def distill(
                 if is_best is not None:
                     add_scores(student, info, list(training["score_weights"]), gold=gold)
                     with told_if_not_written(output_path):
-                        with student.use_params(optimizer.averages or {}):
+                        with _averaged(student, lessons, optimizer):
                             save_student(before_to_disk(student), output_path / DIR_MODEL_LAST, strings)
                             if is_best:
                                 save_student(before_to_disk(student), output_path / DIR_MODEL_BEST, strings)
@@ -196,7 +200,7 @@ def distill_while_improving(
     frozen = training["frozen_components"]
     learning = [
         (name, pipe)
-        for name, pipe in pipes_of(student)
+        for name, pipe in _pipes_in_use(student, lessons)
         if name not in frozen and getattr(pipe, "is_trainable", False) and isinstance(pipe.model, Model)
     ]
     halvings = 0
@@ -227,12 +231,8 @@ def distill_while_improving(
         losses = dict.fromkeys((name for name, _ in learning), 0.0) | progress.losses
         score, other_scores, is_best = None, None, None
         if progress.step % training["eval_frequency"] == 0 or is_last:
-            _check_weights(student, progress)
-            with ExitStack() as stack:
-                stack.enter_context(student.use_params(optimizer.averages or {}))
-                for lesson in lessons.values():
-                    if lesson.model is not None:
-                        stack.enter_context(lesson.model.use_params(optimizer.averages or {}))
+            _check_weights(student, lessons, progress)
+            with _averaged(student, lessons, optimizer):
                 score, other_scores = evaluate()
             progress.results.append((score, progress.step))
             is_best = score == max(result[0] for result in progress.results)
@@ -353,7 +353,7 @@ class _Update:
             if self.gold_weight:
                 for part in parts:
                     self.learn_from_gold(part)
-                _scale_gradients(self.student, self.gold_weight)
+                _scale_gradients(self.student, self.lessons, self.gold_weight)
             for part in parts:
                 self.learn_from_teacher(part)
         except Exception as error:
@@ -419,7 +419,7 @@ class _Update:
             batch = [replace(taught, example=_unannotated(taught.example)) for taught in batch]
         examples = [taught.example for taught in batch]
         streams, taught_encoders = [], []
-        for name, pipe in pipes_of(self.student):
+        for name, pipe in _pipes_in_use(self.student, self.lessons):
             if is_encoder(pipe) and name not in self.frozen:
                 has_lesson = name in self.lessons
                 # What spaCy calls an encoder's loss is the size of its gradients.
@@ -494,21 +494,21 @@ def _split(batch: list[Taught], n_parts: int, halvings: int) -> list[list[Taught
 def _forget_gradients(student: Language, lessons: dict[str, Lesson]) -> None:
     """Set all gradients to 0, and let go of what encoders keep for the way back."""
     own = (lesson.model for lesson in lessons.values() if lesson.model is not None)
-    for node in nodes_of(chain(_models(student), own)):
+    for node in nodes_of(chain(_models(student, lessons), own)):
         for name in node.param_names:
             if node.has_grad(name):
                 node.get_grad(name).fill(0)
         for shim in node.shims:
             shim._model.zero_grad()
-    for _, pipe in pipes_of(student):
+    for _, pipe in _pipes_in_use(student, lessons):
         for listener in getattr(pipe, "listeners", ()):
             listener._outputs = listener._backprop = None
 
 
-def _scale_gradients(student: Language, factor: float) -> None:
+def _scale_gradients(student: Language, lessons: dict[str, Lesson], factor: float) -> None:
     if factor == 1.0:
         return
-    for node in nodes_of(_models(student)):
+    for node in nodes_of(_models(student, lessons)):
         for name in node.param_names:
             if node.has_grad(name):
                 gradient = node.get_grad(name)
@@ -519,8 +519,8 @@ def _scale_gradients(student: Language, factor: float) -> None:
                     parameter.grad *= factor
 
 
-def _check_weights(student: Language, progress: Progress) -> None:
-    for pipe_name, model in models_of(pipes_of(student)):
+def _check_weights(student: Language, lessons: dict[str, Lesson], progress: Progress) -> None:
+    for pipe_name, model in models_of(_pipes_in_use(student, lessons)):
         for node in nodes_of([model]):
             weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
             finite = [node.ops.xp.isfinite(array).all() for array in weights]
@@ -529,5 +529,23 @@ def _check_weights(student: Language, progress: Progress) -> None:
                 raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
 
 
-def _models(student: Language) -> Iterator[Model]:
-    return (model for _, model in models_of(pipes_of(student)))
+def _models(student: Language, lessons: dict[str, Lesson]) -> Iterator[Model]:
+    return (model for _, model in models_of(_pipes_in_use(student, lessons)))
+
+
+def _pipes_in_use(student: Language, lessons: dict[str, Lesson]) -> list[tuple[str, Any]]:
+    """List the pipes that run in the student, and those that learn although they are disabled in it."""
+    with switched_on(student, lessons):
+        return pipes_of(student)
+
+
+@contextmanager
+def _averaged(student: Language, lessons: dict[str, Lesson], optimizer: Optimizer) -> Iterator[None]:
+    """Give the student and its lessons the averages of their weights, if the optimizer has any."""
+    with ExitStack() as stack:
+        with switched_on(student, lessons):
+            stack.enter_context(student.use_params(optimizer.averages or {}))
+        for lesson in lessons.values():
+            if lesson.model is not None:
+                stack.enter_context(lesson.model.use_params(optimizer.averages or {}))
+        yield

@@ -88,7 +88,7 @@ def pipes_before(nlp: Language, name: str) -> list[tuple[str, Any]]:
     Returns:
         All that stand before it; none where these only annotate, and it does not read annotations.
     """
-    before = pipes_of(nlp)[: nlp.pipe_names.index(name)]
+    before = _enabled_before(nlp, name)
     do_more = any(not only_annotates(pipe) and not is_encoder(pipe) for _, pipe in before)
     return before if do_more or reads_annotations(nlp.get_pipe(name)) else []
 
@@ -104,8 +104,8 @@ def check_tokens_stay(nlp: Language, names: Iterable[str], docs: Iterable[Doc]) 
     Raises:
         DistillationError: TD241, a pipe before them merges or splits tokens: it says so itself, or it did here.
     """
-    last = max(names, key=nlp.pipe_names.index)
-    before = pipes_of(nlp)[: nlp.pipe_names.index(last)]
+    last = max(names, key=nlp.component_names.index)
+    before = _enabled_before(nlp, last)
     for name, _ in before:
         if nlp.get_pipe_meta(name).retokenizes:
             raise DistillationError("TD241", pipe=name, taught=last)
@@ -117,6 +117,12 @@ def check_tokens_stay(nlp: Language, names: Iterable[str], docs: Iterable[Doc]) 
         changed = _find_change(doc, before)
         if changed:
             raise DistillationError("TD241", pipe=changed, taught=last)
+
+
+def _enabled_before(nlp: Language, name: str) -> list[tuple[str, Any]]:
+    """List the pipes that run before one, which may be disabled itself."""
+    before = nlp.component_names[: nlp.component_names.index(name)]
+    return [(other, pipe) for other, pipe in pipes_of(nlp) if other in before]
 
 
 def _find_change(doc: Doc, pipes: Iterable[tuple[str, Any]]) -> str | None:

@@ -65,6 +65,8 @@ class TeacherProfile:
     tokenizer: bytes | None  # As the tokenizer writes itself to bytes, in what was recorded before `tokenizer_files`
     pipes: dict[str, PipeProfile]  # Disabled ones, too
     tokenizer_files: dict[str, bytes] = field(default_factory=dict)  # What it writes to disk as `FILES_NAME`
+    # The tables of `vocab.lookups`, by their names; keys are hashes of strings
+    lookups: dict[str, dict[int, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -117,7 +119,11 @@ def profile_teacher(teacher: Language) -> TeacherProfile:
         bytes_on_disk=measure_bytes(teacher),
         tokenizer_config=dict(teacher.config["nlp"]["tokenizer"]),
         tokenizer=None,
-        pipes={name: _profile_pipe(name, pipe, teacher, blocks[name]) for name, pipe in teacher.components},
+        pipes={
+            name: _profile_pipe(pipe, blocks[name], is_disabled=name in teacher.disabled)
+            for name, pipe in teacher.components
+        },
+        lookups={name: dict(teacher.vocab.lookups.get_table(name)) for name in teacher.vocab.lookups.tables},
         tokenizer_files=_tokenizer_files(teacher),
     )
     _check_tokenizer(profile, teacher)
@@ -175,7 +181,7 @@ def resolve_variables(teacher: Language) -> Config:
         raise DistillationError("TD240", reason=str(error).strip().splitlines()[-1]) from None
 
 
-def _profile_pipe(name: str, pipe: Any, teacher: Language, block: dict[str, Any]) -> PipeProfile:
+def _profile_pipe(pipe: Any, block: dict[str, Any], *, is_disabled: bool) -> PipeProfile:
     reason = why_not_carried_over(pipe)
     return PipeProfile(
         kinds=[full_name(kind) for kind in type(pipe).__mro__],
@@ -186,7 +192,8 @@ def _profile_pipe(name: str, pipe: Any, teacher: Language, block: dict[str, Any]
         cfg=_as_json(cfg) if isinstance(cfg := getattr(pipe, "cfg", None), dict) else {},
         block=_as_json({key: value for key, value in block.items() if key != "model"}),
         is_encoder=is_encoder(pipe),
-        not_carried_over="it is disabled" if reason and name in teacher.disabled else reason,
+        # Somebody else's model is not asked if it is switched off, as each answer costs.
+        not_carried_over="it is disabled" if reason and is_disabled and has_weights_elsewhere(pipe) else reason,
     )
 
 

@@ -68,8 +68,10 @@ def _account_for(name: str, pipe: PipeProfile, config: Config) -> Fate:
     learner = next((own for own in config["components"] if sources.get(own, own) == name), None)
     if learner is not None:
         block = config["components"][learner]
-        is_taught = ("model" in block or "source" in block) and not _is_frozen(learner, pipe, config)
-        return Fate(name, f"mirrored by {learner}" if is_taught else "carried over")
+        # The block of a lemmatizer of rules has a model, which is none.
+        is_taught = (block.get("model") is not None or "source" in block) and not _is_frozen(learner, pipe, config)
+        text = f"mirrored by {learner}" if is_taught else "carried over"
+        return Fate(name, f"{text}, disabled" if learner in config["nlp"].get("disabled", ()) else text)
     if pipe.is_encoder:
         own = [own for own, block in config["components"].items() if block.get("factory") in ENCODERS]
         return Fate(name, f"mirrored by {', '.join(own)}" if own else "not needed, as no pipe of the student reads one")

@@ -204,13 +204,14 @@ def student_config(
     components, initialize, sources = _mirror_pipes(teacher, shape, names, vectors is not None)
     run = Config().from_str(RUN, interpolate=False)
     nlp = resolve_variables(teacher)["nlp"]
-    disabled = [name for name in teacher.disabled if name in components]
+    disabled = [name for name in components if _is_disabled(sources.get(name, name), teacher)]
     nlp.update(pipeline=list(components), disabled=disabled, batch_size=BATCH_SIZE)
     config = Config(spacy.blank(teacher.meta["lang"]).config).merge(run)
     config["corpora"] = run["corpora"]
     config["nlp"] = nlp
     config["components"] = components
     config["paths"]["vectors"] = vectors
+    config["training"]["score_weights"] = _weights_of_nothing(components, disabled)
     config["distillation"]["student_to_teacher"] = sources
     config["distillation"]["leave_out"] = [name for name in unwanted if not is_encoder(teacher.get_pipe(name))]
     config["initialize"]["components"] = initialize
@@ -234,6 +235,21 @@ def first_config(teacher: Language, leave_out: Sequence[str] = (), size: str = "
     config["distillation"]["max_steps"] = FIRST_UPDATES
     config["training"]["eval_frequency"] = FIRST_EVALUATIONS
     return config
+
+
+def _is_disabled(source: str, teacher: Language) -> bool:
+    """Whether a student's pipe is to be switched off; its encoder is not, as any pipe may be switched on later."""
+    return source in teacher.disabled and not is_encoder(teacher.get_pipe(source))
+
+
+def _weights_of_nothing(components: dict[str, dict[str, Any]], disabled: list[str]) -> dict[str, None]:
+    """Name the scores that only pipes have which are switched off, so that they do not count in a student's score."""
+    scores = {
+        name: set(Language.get_factory_meta(block["factory"]).default_score_weights or {})
+        for name, block in components.items()
+    }
+    counted = {key for name in components if name not in disabled for key in scores[name]}
+    return dict.fromkeys(sorted({key for name in disabled for key in scores[name]} - counted))
 
 
 def _is_kept_with_weights(pipe: Any) -> bool:
@@ -268,8 +284,8 @@ def _mirror_pipes(
             if name != source:
                 sources[name] = source
         mirror = find_mirror(mirrored, size)
-        if mirror and source in teacher.disabled:
-            continue
+        if mirror and counterpart and source in teacher.disabled:
+            continue  # To ask somebody else's model costs
         if mirror:
             reads_encoder = True
             missing = [key for key in mirror.needed if key not in block]

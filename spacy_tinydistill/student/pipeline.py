@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,11 +22,14 @@ from ..components.registry import choose_rule, describe_rule, find_rule
 from ..config_files import interpolate
 from ..errors import DistillationError
 from ..files import remove
-from ..pipes.pipeline import full_name, is_encoder, pipes_of, spacy_kind
+from ..pipes.pipeline import full_name, is_encoder, spacy_kind
 from ..pipes.profile import PipeProfile, TeacherProfile, profile_teacher, write_files
 from ..schemas import DistillationConfig, read_distillation_config, resolving
 from ..targets.records import LessonPlan
 from .training_configs import write_configs
+
+# The table that the attribute NORM is looked up in.
+NORMS = "lexeme_norm"
 
 # What spaCy itself writes into a pipeline's folder, beside a folder for each pipe.
 TAKEN_NAMES = ("tokenizer", "vocab")
@@ -48,9 +52,10 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
     with resolving(of_student=True):
         fix_random_seed(interpolate(config).get("training", {}).get("seed") or 0)
         student = load_model_from_config(config, auto_fill=True)
-    for name in student.pipe_names:
+    for name in student.component_names:
         if name in TAKEN_NAMES or "/" in name or "\\" in name:
             raise DistillationError("TD225", pipe=name, taken=" and ".join(TAKEN_NAMES))
+    _take_lookups(student, teacher)
     # spaCy's limit guards the memory of a parser, which never sees a whole text here, and would end an evaluation.
     student.max_length = sys.maxsize
     if _has_tokenizer_of(teacher, student):
@@ -62,25 +67,43 @@ def _has_tokenizer_of(teacher: TeacherProfile, student: Language) -> bool:
     return student.config["nlp"]["tokenizer"] == teacher.tokenizer_config
 
 
+def _take_lookups(student: Language, teacher: TeacherProfile) -> None:
+    """Give a student the vocabulary's tables that its teacher's attributes and rules read.
+
+    Norms are read by every pipe that has NORM among its features. Which of the other tables a rule or a function reads
+    cannot be told, so with any of these come all.
+    """
+    has_rules = any(not isinstance(pipe, TrainablePipe) for _, pipe in student.components)
+    lookups = student.vocab.lookups
+    for name, table in teacher.lookups.items():
+        if (name == NORMS or has_rules) and not lookups.has_table(name):
+            lookups.add_table(name, table)
+    # Only as it is set does the vocabulary look up its norms in it.
+    student.vocab.lookups = lookups
+
+
 def plan_lessons(student: Language, teacher: Language, settings: DistillationConfig) -> Plan:
     """Decide who teaches whom, and how.
 
     A student pipe learns from the teacher's pipe that `student_to_teacher` names, else from that of its own name. Where
     the teacher's pipe is not trainable and of the student pipe's own kind, there is nothing to learn: it is carried
     over by `initialize_student`. An encoder learns through the pipes that read it, and by itself only where a rule for
-    it is in `teaching`; then also from a teacher's only encoder, whatever its name.
+    it is in `teaching`; then also from a teacher's only encoder, whatever its name. Pipes that are disabled teach and
+    learn like others.
 
     Raises:
         DistillationError: TD205, TD206, TD207 or TD208: see the messages.
     """
     _check_names(student, settings)
     plan: Plan = {}
-    encoders = [name for name, pipe in pipes_of(teacher) if is_encoder(pipe)]
+    encoders = [name for name, pipe in teacher.components if is_encoder(pipe)]
     for name, pipe in _learning_pipes(student, settings):
-        namesake = encoders[0] if is_encoder(pipe) and name not in teacher.pipe_names and len(encoders) == 1 else name
+        namesake = (
+            encoders[0] if is_encoder(pipe) and name not in teacher.component_names and len(encoders) == 1 else name
+        )
         source = settings.student_to_teacher.get(name, namesake)
-        if source not in teacher.pipe_names:
-            pipes = ", ".join(teacher.pipe_names) or "none"
+        if source not in teacher.component_names:
+            pipes = ", ".join(teacher.component_names) or "none"
             whose = f"{teacher.lang}_{teacher.meta['name']}"
             raise DistillationError("TD205", name=whose, student=name, teacher=source, pipes=pipes)
         teacher_pipe = teacher.get_pipe(source)
@@ -186,7 +209,25 @@ def labels_are_known(student: Language, teacher: TeacherProfile, plan: Plan) -> 
 
 def encodes_only(student: Language) -> bool:
     """Whether a student has no pipe that is trained to annotate, taught or frozen, but encoders alone."""
-    return not any(isinstance(pipe, TrainablePipe) and not is_encoder(pipe) for _, pipe in pipes_of(student))
+    return not any(isinstance(pipe, TrainablePipe) and not is_encoder(pipe) for _, pipe in student.components)
+
+
+@contextmanager
+def switched_on(student: Language, names: Collection[str]) -> Iterator[None]:
+    """Have those of a student's pipes that learn take part where they are disabled.
+
+    Args:
+        student: The pipeline.
+        names: Its pipes that are taught.
+    """
+    disabled = [name for name in student.disabled if name in names]
+    for name in disabled:
+        student.enable_pipe(name)
+    try:
+        yield
+    finally:
+        for name in disabled:
+            student.disable_pipe(name)
 
 
 def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, examples: list[Example]) -> None:
@@ -207,9 +248,10 @@ def initialize_student(student: Language, teacher: TeacherProfile, plan: Plan, e
     original = copy_config(configured)
     # Where spaCy notes which pipes of a config have a source; the config that it keeps says what these are made of.
     sourced = list(student.meta.pop("_sourced_vectors_hashes", {}))
-    student._link_components()
     idle = {*carried, *frozen, *sourced} - {*student.disabled}
-    with TemporaryDirectory() as folder, student.select_pipes(disable=[*idle]):
+    with switched_on(student, plan):
+        student._link_components()
+    with TemporaryDirectory() as folder, switched_on(student, plan), student.select_pipes(disable=[*idle]):
         for name, (source, _) in plan.items():
             labels = _labels_of(student.get_pipe(name), teacher.pipes[source])
             if labels is not None and "labels" not in configured.get(name, {}):
@@ -449,7 +491,7 @@ def _check_names(student: Language, settings: DistillationConfig) -> None:
 
 def _learning_pipes(student: Language, settings: DistillationConfig) -> Iterator[tuple[str, Any]]:
     frozen = student.config["training"]["frozen_components"]
-    for name, pipe in pipes_of(student):
+    for name, pipe in student.components:
         is_taught = not is_encoder(pipe) or name in settings.teaching
         if isinstance(pipe, TrainablePipe) and pipe.is_trainable and is_taught and name not in frozen:
             yield name, pipe

@@ -190,9 +190,17 @@ def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
     """List the pipes to visit, each with whether it must write.
 
     All of them write, in the teacher's order, up to the last one that is taught, but those that only annotate, where it
-    is known that nobody after them reads annotations.
+    is known that nobody after them reads annotations. One that is disabled in the teacher says what it would write if
+    it were not, and is read by nobody; it has the encoder that it needs.
     """
-    position = {name: i for i, (name, _) in enumerate(teacher.pipeline)}
+    taught = {name for name, _ in plan.values()}
+    disabled = {*teacher.disabled}
+    visited: list[tuple[str, Any]] = [
+        (name, pipe)
+        for name, pipe in teacher.components
+        if name not in disabled or name in taught or (is_encoder(pipe) and disabled & taught)
+    ]
+    position = {name: i for i, (name, _) in enumerate(visited)}
     last_taught = max(position[name] for name, _ in plan.values())
     last_read = -1
     for name, rule in plan.values():
@@ -200,16 +208,16 @@ def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
             last_read = max(last_read, position[name])
         elif rule.reads is Reads.EARLIER_ANNOTATIONS:
             last_read = max(last_read, position[name] - 1)
-    taught = {name for name, _ in plan.values()}
-    for name, pipe in pipes_of(teacher)[: last_taught + 1]:
+    for name, pipe in visited[: last_taught + 1]:
         is_asked = name in taught or not only_annotates(pipe)
         # What does more than annotate may do so by what it reads; an encoder reads what its model does.
         does_more = not only_annotates(pipe) and not is_encoder(pipe)
         if is_asked and (does_more or reads_annotations(pipe)):
             last_read = max(last_read, position[name] - 1)
     needed = []
-    for name, pipe in pipes_of(teacher)[: last_taught + 1]:
+    for name, pipe in visited[: last_taught + 1]:
         must_write = position[name] <= last_read or not only_annotates(pipe)
+        must_write = is_encoder(pipe) or (must_write and name not in disabled)
         if must_write or name in taught:
             needed.append((name, pipe, must_write))
     return needed
@@ -218,18 +226,22 @@ def _needed_pipes(teacher: Language, plan: Plan) -> list[tuple[str, Any, bool]]:
 def _ask(pipes: list[tuple[str, Any, bool]], docs: list[Doc], plan: Plan) -> list[Targets]:
     targets: list[Targets] = [{} for _ in docs]
 
-    def record(pipe: Any, name: str, *, after_writing: bool) -> None:
+    def record(pipe: Any, name: str, docs: list[Doc], *, after_writing: bool) -> None:
         for student, (source, rule) in plan.items():
             if source == name and (rule.reads is Reads.OWN_ANNOTATIONS) == after_writing:
                 for doc_targets, arrays in zip(targets, rule.record(pipe, docs), strict=True):
                     if arrays:
                         doc_targets[student] = arrays
 
+    read_when_written = {source for source, rule in plan.values() if rule.reads is Reads.OWN_ANNOTATIONS}
     for name, pipe, must_write in pipes:
-        record(pipe, name, after_writing=False)
+        record(pipe, name, docs, after_writing=False)
+        written = docs
         if must_write:
-            docs = _write(pipe, name, docs)
-        record(pipe, name, after_writing=True)
+            written = docs = _write(pipe, name, docs)
+        elif name in read_when_written:
+            written = _write(pipe, name, [doc.copy() for doc in docs])
+        record(pipe, name, written, after_writing=True)
     return targets
 
 

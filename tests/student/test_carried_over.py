@@ -7,15 +7,18 @@ import pytest
 import spacy
 from spacy.kb import InMemoryLookupKB
 from spacy.language import Language
-from spacy.pipeline import EntityLinker
-from spacy.tokens import Doc, Span
+from spacy.lookups import Lookups
+from spacy.pipeline import EntityLinker, Lemmatizer
+from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 
 from helpers.account import account_for, warned_of
 from helpers.one_pipe import annotate, start
 from helpers.tiny_teacher import ENCODER, LANGUAGE, MODELS
+from spacy_tinydistill.pipes.profile import TeacherProfile, profile_teacher
+from spacy_tinydistill.schemas import read_config, read_distillation_config
 from spacy_tinydistill.student.config import student_config
-from spacy_tinydistill.student.pipeline import save_student
+from spacy_tinydistill.student.pipeline import initialize_student, make_student, plan_lessons, save_student
 
 FUNCTIONS = {
     "merge_entities": {},
@@ -109,6 +112,14 @@ def test_each_function_of_spacys(name: str) -> None:
     assert account_for(teacher, config) == {name: "carried over"}
 
 
+def test_a_lemmatizer_of_rules_is_carried_over() -> None:
+    teacher = spacy.blank(LANGUAGE)
+    teacher.add_pipe("tagger", config={"model": MODELS["tagger"]})
+    teacher.add_pipe("lemmatizer")
+    config = student_config(teacher)
+    assert account_for(teacher, config)["lemmatizer"] == "carried over"
+
+
 def test_an_entity_linker_that_needs_no_encoder_is_carried_over(tmp_path: Path) -> None:
     teacher = teach_to_link(ENCODER)
     student, plan = start(teacher)
@@ -140,7 +151,7 @@ def test_an_entity_linker_that_reads_the_encoder_is_left_out() -> None:
     assert told["entity_linker"] == "left out, because its model reads the teacher's encoder"
 
 
-def test_pipes_that_the_user_left_out_and_disabled_ones() -> None:
+def test_pipes_that_the_user_left_out() -> None:
     teacher = spacy.blank(LANGUAGE)
     for name in ("tagger", "ner"):
         teacher.add_pipe(name, config={"model": MODELS[name]})
@@ -154,12 +165,12 @@ def test_pipes_that_the_user_left_out_and_disabled_ones() -> None:
         "tagger": "mirrored by tagger",
         "ner": "left out, because it was named to be left out",
         "senter": "left out, because it was named to be left out",
-        "sentencizer": "carried over",
+        "sentencizer": "carried over, disabled",
     }
     assert warned_of(teacher, config) == []
     config = student_config(teacher, leave_out=["ner"])
-    assert account_for(teacher, config)["senter"] == "left out, because it is disabled"
-    assert warned_of(teacher, config) == ["senter"]
+    assert account_for(teacher, config)["senter"] == "mirrored by senter, disabled"
+    assert warned_of(teacher, config) == []
 
 
 def test_a_disabled_rule_is_in_the_student_and_disabled(tmp_path: Path) -> None:
@@ -176,3 +187,73 @@ def test_a_disabled_rule_is_in_the_student_and_disabled(tmp_path: Path) -> None:
     assert not loaded("Ann sings").ents
     loaded.enable_pipe("entity_ruler")
     assert [ent.label_ for ent in loaded("Ann sings").ents] == ["WHO"]
+
+
+@Language.component("carried_over_test_look_up")
+def look_up(doc: Doc) -> Doc:
+    table = doc.vocab.lookups.get_table("jobs", {})
+    doc.user_data["jobs"] = [table.get(token.text) for token in doc]
+    return doc
+
+
+@Language.factory("carried_over_test_lemmatizer")
+class TableLemmatizer(Lemmatizer):
+    """One that reads a table of the vocabulary, and has none of its own."""
+
+    def __init__(self, nlp: Language, name: str) -> None:
+        super().__init__(nlp.vocab, None, name, overwrite=True)
+
+    @classmethod
+    def get_lookups_config(cls, mode: str) -> tuple[list[str], list[str]]:
+        return [], []
+
+    def lookup_lemmatize(self, token: Token) -> list[str]:
+        return [self.vocab.lookups.get_table("lemmas").get(token.text, token.text)]
+
+
+@pytest.mark.parametrize("where", ["memory", "disk", "store"])
+def test_tables_of_the_vocabulary(where: str, tmp_path: Path) -> None:
+    teacher = spacy.blank(LANGUAGE)
+    lookups = Lookups()
+    lookups.add_table("lexeme_norm", {"sings": "song", "Rome": "roma"})
+    lookups.add_table("jobs", {"Ann": "singer"})
+    lookups.add_table("lemmas", {"sings": "sing"})
+    teacher.vocab.lookups = lookups
+    teacher.add_pipe("tagger", config={"model": MODELS["tagger"]})
+    teacher.add_pipe("carried_over_test_look_up")
+    teacher.add_pipe("carried_over_test_lemmatizer")
+    ruler: Any = teacher.add_pipe("entity_ruler")
+    teacher.initialize(lambda: [annotate(teacher)])
+    ruler.add_patterns([{"label": "WHERE", "pattern": [{"NORM": "roma"}]}])
+    if where == "disk":
+        teacher.to_disk(tmp_path / "teacher")
+        teacher = spacy.load(tmp_path / "teacher")
+    config = student_config(teacher, size="nano")
+    profile = profile_teacher(teacher)
+    if where == "store":
+        profile = TeacherProfile.from_bytes(profile.to_bytes())
+    student = make_student(read_config(config, {}), profile)
+    plan = plan_lessons(student, teacher, read_distillation_config(config))
+    initialize_student(student, profile, plan, [Example(doc, doc) for doc in [student.make_doc("Ann sings in Rome")]])
+    save_student(student, tmp_path / "student", student.vocab.strings)
+    said = [
+        (
+            [(token.norm_, token.lemma_) for token in doc],
+            doc.user_data["jobs"],
+            [(ent.text, ent.label_) for ent in doc.ents],
+        )
+        for doc in (nlp("Ann sings in Rome") for nlp in (teacher, student, spacy.load(tmp_path / "student")))
+    ]
+    assert said[0] == said[1] == said[2]
+    assert said[0][0][1] == ("song", "sing")
+    assert said[0][1:] == (["singer", None, None, None], [("Rome", "WHERE")])
+
+
+def test_tables_that_no_rule_can_read_stay_behind() -> None:
+    teacher = spacy.blank(LANGUAGE)
+    teacher.add_pipe("tagger", config={"model": MODELS["tagger"]})
+    for name in ("lexeme_norm", "jobs"):
+        teacher.vocab.lookups.add_table(name, {"Ann": "singer"})
+    teacher.initialize(lambda: [annotate(teacher)])
+    student, _ = start(teacher)
+    assert student.vocab.lookups.tables == ["lexeme_norm"]
