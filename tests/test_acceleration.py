@@ -48,6 +48,7 @@ def make_ner(upper: bool = False, extra: bool = False, pieces: int = 2) -> Langu
     ner = nlp.add_pipe("ner", config={"model": MODELS["ner"] | model})
     for label in NAMES:
         ner.add_label(label)
+    fix_random_seed(0)
     nlp.initialize()
     shake(ner.model)
     return nlp

@@ -43,7 +43,7 @@ def test_from_a_store_and_from_the_teacher_the_same_student_comes(teacher, texts
     expected = files_of(tmp_path / "asked" / "model-last")
     assert files_of(tmp_path / "read" / "model-last") == expected
     assert files_of(tmp_path / "again" / "model-last") == expected
-    assert student.meta["distillation"]["measured"]["agreement"]
+    assert student.meta["distillation"]["agreement"]
 
 
 def test_a_teacher_that_is_named_is_compared_and_not_loaded(tmp_path, monkeypatch):

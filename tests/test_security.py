@@ -49,6 +49,8 @@ DANGEROUS = {
 
 # Files that a person named on the command line with --code.
 IMPORTS_CODE = {
+    # The modules of its own public names.
+    "__init__.py": {"import_module"},
     "user_code.py": {"import_file"},
     "report/worker.py": {"import_file"},
     # A language's example sentences, out of spaCy itself.

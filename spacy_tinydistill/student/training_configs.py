@@ -37,7 +37,8 @@ def new_training(student: Language) -> Config:
     """Write a config for the same pipeline, with labels, but without weights, and without what distilled it.
 
     It has spaCy's own settings of `[training]` and `[corpora]`. Labels that a config cannot hold are left to the
-    training data: the keys of a morphologizer's contain `=`, and a lemmatizer's trees are as large as its model.
+    training data: those with "${", a morphologizer's, as their keys contain `=`, and a lemmatizer's, whose trees are as
+    large as its model.
 
     Args:
         student: The pipeline, initialized.
@@ -55,7 +56,8 @@ def new_training(student: Language) -> Config:
     for name, pipe in pipes_of(student):
         initialize = {key: value for key, value in settings.get(name, {}).items() if key != "labels"}
         labels = _labels_of(pipe)
-        if labels:
+        # spaCy would take "${" for the beginning of a variable, for which a config has no other spelling.
+        if labels and "${" not in repr(labels):
             initialize["labels"] = labels
         if initialize:
             config["initialize"]["components"][name] = initialize
