@@ -98,6 +98,8 @@ def distill(
             read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
         msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
         print_fates(run.fates)
+        for misfit in run.misfits:
+            msg.warn(misfit)
 
         store = run.store or _ask_teachers(run, output_path, clear=force and not resume)
         run.start(store)

@@ -19,6 +19,7 @@ from .config_files import literal
 from .corpus import Reader, copy_doc
 from .dataset import LEARNED, SAMPLE, Dataset, Texts, draw_texts, make_readers, make_text_reader, read_gold
 from .errors import DistillationError
+from .gold_fit import find_misfits
 from .pipes.device import use_device
 from .pipes.order import check_tokens_stay
 from .pipes.pipeline import load_teacher
@@ -369,6 +370,18 @@ class Run:
         if self.store is not None and not self.store.manifest.count(Role.HELD_OUT):
             raise DistillationError("TD617", path=self.store.path)
         return dataset
+
+    @property
+    def misfits(self) -> list[str]:
+        """In which ways gold annotations and dev data do not fit the student; see `gold_fit.find_misfits`."""
+        dataset = self.dataset
+        learning = self.settings.gold_pipes if self.settings.gold_pipes is not None else list(self.plan)
+        sides = (("gold", dataset.learned_gold, learning), ("dev", dataset.dev, list(self.plan)))
+        return [
+            misfit
+            for corpus, examples, pipes in sides
+            for misfit in find_misfits(corpus, examples, self.student, pipes, dataset.texts.sample)
+        ]
 
     def _check_tokenizers(self) -> None:
         docs = [example.predicted for example in self.dataset.sample]

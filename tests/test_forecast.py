@@ -22,6 +22,7 @@ def foretell(tiny_teacher_path: Path, config: Path, **overrides: Any) -> forecas
     return forecast.forecast(Run(tiny_teacher_path, None, config, overrides, -1).prepare())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_gold", [False, True])
 def test_the_run_is_as_it_was_foretold(
     with_gold: bool, tiny_teacher_path: Path, ten_updates: Path, tmp_path: Path, capsys: pytest.CaptureFixture

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
-from spacy_tinydistill.cli.debug import _print_alignment
 from spacy_tinydistill.gold_tokens import ATTRIBUTES, count_gold_tokens, share_counted
 from spacy_tinydistill.report import compare as compare_module
 from spacy_tinydistill.report.card import write_card
@@ -146,14 +145,3 @@ def test_the_report_says_it_everywhere(word, is_warned, tagger, tmp_path, capsys
         assert "Counted" in page
         assert share in page
         assert ("66.7% of the gold tokens" in page) == is_warned
-
-
-@pytest.mark.parametrize("word", ["didn't", "walks"])
-def test_debug_says_it(word, capsys):
-    gold = make_gold(["He", word, "home"], [True, True, False], tags=["A", "B", "A"])
-    _print_alignment("dev", [Example(NLP.make_doc(gold.text), gold)])
-    said = " ".join(capsys.readouterr().out.split())
-    assert ("The dev corpus: Only 66.7% of the gold tokens" in said) == (word == "didn't")
-    assert ("dev corpus's tokens 100.0%" in said) == (word == "walks")
-    _print_alignment("dev", [])
-    assert capsys.readouterr().out == ""

@@ -121,6 +121,7 @@ def test_weights_that_are_no_numbers(teacher, texts, dev_path, tmp_path):
     assert "'tagger'" in str(caught.value) or "'tok2vec'" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_those_of_the_whole_batch(teacher, texts, tmp_path):
     found = []
     for parts in (1, 3):
@@ -158,6 +159,7 @@ def little_memory(monkeypatch):
     return set_limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [OutOfMemoryError, MemoryError])
 def test_where_memory_is_short_the_same_is_learned_in_smaller_parts(
     teacher, texts, tmp_path, little_memory, caplog, error

@@ -98,6 +98,7 @@ def test_gold_and_dev_data_are_recorded_too(teacher, texts, tmp_path):
     assert set(report["labels"]) == {"tagger", "ner"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_shards")
 def test_a_run_that_was_interrupted_while_the_teacher_was_asked(teacher, texts, tmp_path, monkeypatch):
     config = make_config(teacher, ["tagger"])
@@ -124,6 +125,7 @@ def learn(teacher, store: Path, output: Path, pipes: list[str] = RECORDED_PIPES,
     return caught.value.code
 
 
+@pytest.mark.slow
 def test_a_student_that_the_store_does_not_fit(teacher, recorded, tmp_path):
     assert learn(teacher, recorded, tmp_path, ["tagger", "senter"]) == "TD610"
     config = make_config(teacher, ["tagger", "textcat"])

@@ -78,6 +78,7 @@ def two_sentences() -> list[str]:
     return [f"{first} {second}" for first, second in zip(TEXTS, reversed(TEXTS), strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("teach", "texts", "pipes"),
     [

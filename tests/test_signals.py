@@ -91,6 +91,7 @@ def test_a_run_that_is_asked_to_stop(tiny_teacher_path, tiny_texts_path, undistu
         assert files_of(run / name) == files_of(undisturbed / name)
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_a_recording_that_is_asked_to_stop(tiny_teacher_path, tmp_path, number, code, monkeypatch):
     """It leaves with the signal's exit code, gives its lock back, and goes on as if nobody had asked."""

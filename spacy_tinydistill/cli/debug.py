@@ -11,8 +11,6 @@ from wasabi import msg
 from ._util import numbered_errors, read_names, read_overrides
 
 if TYPE_CHECKING:
-    from spacy.training import Example
-
     from ..forecast import Forecast
     from ..prepare import Check, Run
     from ..teacher.coverage import Coverage
@@ -80,6 +78,7 @@ def _print_checks(checks: "list[Check]") -> None:
 
 
 def _print_run(run: "Run") -> None:
+    from ..gold_tokens import count_gold_tokens
     from ..student.account import print_fates
 
     for header in run.headers:
@@ -101,18 +100,11 @@ def _print_run(run: "Run") -> None:
     else:
         msg.good(f"To score on: {run.settings.hold_out:.0%} of the texts, held out, because there is no dev corpus")
     for name, examples in (("gold", dataset.gold), ("dev", dataset.dev)):
-        _print_alignment(name, examples)
-
-
-def _print_alignment(name: str, examples: "list[Example]") -> None:
-    from ..gold_tokens import count_gold_tokens, warn_of_alignment
-
-    share, _ = count_gold_tokens(examples)
-    warning = warn_of_alignment("the student's tokenizer", share)
-    if warning:
-        msg.warn(f"The {name} corpus: {warning}")
-    elif share is not None:
-        msg.good(f"Of the {name} corpus's tokens {share:.1%} are tokens of the student's tokenizer")
+        share, _ = count_gold_tokens(examples)
+        if share is not None:
+            msg.good(f"Of the {name} corpus's tokens {share:.1%} are tokens of the student's tokenizer")
+    for misfit in run.misfits:
+        msg.warn(misfit)
 
 
 def _print_coverage(coverage: "Coverage | None") -> None:

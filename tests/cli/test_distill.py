@@ -113,6 +113,7 @@ def test_from_a_teacher_to_a_student(tiny_teacher_path: Path, tmp_path: Path) ->
         assert [token.tag_ for token in ours] == [token.tag_ for token in theirs]
 
 
+@pytest.mark.slow
 def test_a_written_run_can_be_run_again(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     """The config in the output folder makes the same student."""
     texts = write_texts(tmp_path / "texts.txt")
@@ -151,6 +152,7 @@ def test_a_file_of_ones_own_functions(
     assert [row[:2] for row in rows] == [["0", "0"], ["1", "7"]]
 
 
+@pytest.mark.slow
 def test_gold_to_learn_on_and_to_be_scored_on(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     """The gold says SAD where the teacher says GLAD; its weight decides whom the student believes."""
     nlp = spacy.blank(LANGUAGE)
@@ -254,6 +256,7 @@ def test_a_stream(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) ->
     assert retention(said)[0] > 0.7
 
 
+@pytest.mark.slow
 def test_resuming_goes_on_where_the_run_was(tiny_teacher_path: Path, config_path: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "texts.txt")
     command = ["distill", tiny_teacher_path, config_path, "--paths.distill", texts, "--training.eval_frequency", "2"]

@@ -223,6 +223,7 @@ def correct(text: str, *, ents: bool = True, cats: bool = True) -> Doc:
     return doc
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texts", [None, TEXTS])
 def test_corrections_outrank_the_machine(learn, texts):
     """Also where those that were corrected are among the other texts."""
@@ -247,6 +248,7 @@ def test_where_nobody_corrects_the_machine_is_believed(learn):
         assert doc.cats["SAD"] > 0.8
 
 
+@pytest.mark.slow
 def test_gold_that_does_not_count_outranks_nobody(learn):
     student = learn([correct(text) for text in TEXTS], **{"distillation.gold_weight": 0.0})
     assert all(ent.label_ == "PLACE" for text in TEXTS for ent in student(text).ents)

@@ -130,6 +130,7 @@ def run(teacher, texts, folder, *, kill_at=-1, steps=13, config=None, **changes)
     return distil_quickly(teacher, texts, folder, config, steps=steps, **settings)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(teacher, texts, tmp_path):
     run(teacher, texts[:24], tmp_path / "undisturbed")
     with pytest.raises(Killed):

@@ -574,7 +574,6 @@ def _bare_docs(desk: Desk) -> str:
 def _taught(desk: Desk, setting: str) -> str:
     lines = [
         Path(desk.config).read_text(),
-        "[distillation.teaching]",
         "[distillation.teaching.tagger]",
         '@teaching_rules = "spacy-tinydistill.TokenLabels.v1"',
         setting,
@@ -621,6 +620,7 @@ def test_the_line_without_a_mistake_goes_well(desk: Desk) -> None:
     assert exit_code == 0, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--max-steps", "--gpu-id"])
 def test_an_option_that_is_wrong_in_a_process_of_its_own(option: str, desk: Desk) -> None:
     """Where an exception of click's, or of the click in typer, would be a traceback."""

@@ -220,6 +220,7 @@ def test_a_killed_recording_goes_on(tiny_teacher_path, tmp_path, monkeypatch):
     assert_same_stores(store, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_shards")
 def test_a_store_behind_a_url(teacher, texts, tmp_path, monkeypatch):
     config = make_config(teacher, ["tagger"])

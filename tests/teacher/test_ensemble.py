@@ -183,6 +183,7 @@ def run_command(*args: object) -> str:
     return " ".join(spacy_cli(*args).split())
 
 
+@pytest.mark.slow
 def test_a_student_of_two(folder, config, tmp_path):
     teachers = [folder / "one", folder / "other"]
     student = distil_quickly(teachers, TEXTS, tmp_path / "student", config, steps=80)

@@ -144,6 +144,7 @@ def test_encoders_of_their_own_and_states_without_an_upper_layer_say_the_same(
     assert compare(nlp, texts, tmp_path)["differences"] == []
 
 
+@pytest.mark.slow
 @needs_node
 @pytest.mark.parametrize(("width", "density"), [(3, 0.0), (8, 0.01)])
 def test_a_beam_finds_the_same(teacher: Language, texts: list[str], tmp_path: Path, width: int, density: float) -> None:
@@ -234,6 +235,7 @@ def test_rules_say_the_same(teacher: Language, texts: list[str], tmp_path: Path)
     assert len({span.label_ for doc in docs for span in doc.spans["ruler"]}) > 5
 
 
+@pytest.mark.slow
 @needs_node
 def test_static_vectors_say_the_same(teacher: Language, texts: list[str], tmp_path: Path) -> None:
     vectors = spacy.blank("en")
@@ -253,6 +255,7 @@ def test_static_vectors_say_the_same(teacher: Language, texts: list[str], tmp_pa
         assert compare(copied(nlp), texts, tmp_path, precision=precision)["differences"] == []
 
 
+@pytest.mark.slow
 @needs_node
 @pytest.mark.parametrize("lang", ["de", "fr", "es", "xx"])
 def test_other_languages_split_texts_in_the_same_way(lang: str, tmp_path: Path) -> None:
