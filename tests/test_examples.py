@@ -34,6 +34,6 @@ def test_several(tmp_path: Path) -> None:
     several = example("several_teachers")
     student = several.main(tmp_path)
     assert [one["name"] for one in student.meta["distillation"]["teachers"]] == ["teacher_1", "teacher_2"]
-    assert student.meta["performance"]["ents_f"] > 0.8
+    assert student.meta["distillation"]["agreement"]["ents_f"] > 0.8
     report = srsly.read_json(tmp_path / "student" / "report.json")
     assert report["teacher"]["name"] == "en_teacher_1"

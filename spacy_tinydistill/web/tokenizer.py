@@ -8,6 +8,7 @@ from typing import Any
 from spacy.attrs import NORM, ORTH, intify_attrs
 from spacy.lang.lex_attrs import LEX_ATTRS
 from spacy.language import Language
+from spacy.strings import get_string_id
 from spacy.symbols import IDS
 from spacy.tokenizer import Tokenizer
 from spacy.util import _get_attr_unless_lookup
@@ -34,7 +35,8 @@ def describe_vocab(nlp: Language, attributes: set[str]) -> dict[str, Any]:
         attributes: The names of those that are asked for, such as "NORM".
 
     Returns:
-        "norms", words whose norm is not their lower case; "symbols", strings whose hash is a number of spaCy's own.
+        "norms", words whose norm is not their lower case; "hashed", such norms by the halves of the word's hash, where
+        the student does not have its string; "symbols", strings whose hash is a number of spaCy's own.
 
     Raises:
         DistillationError: TD705, an attribute is computed by a function that is not spaCy's general one.
@@ -45,17 +47,22 @@ def describe_vocab(nlp: Language, attributes: set[str]) -> dict[str, Any]:
         # What is no attribute of words is computed by no function.
         if getters.get(IDS[name]) is not LEX_ATTRS.get(IDS[name]):
             raise DistillationError("TD705", attribute=name, lang=nlp.lang, found=_name_of(getters[IDS[name]]))
-    norms: dict[str, str] = {}
+    norms: dict[int, str] = {}
     getter: Any = getters[NORM]
     # Tables are laid around tables; an outer one is asked first.
     while isinstance(getter, partial) and getter.func is _get_attr_unless_lookup:
         getter, tables = getter.args
         for table in tables:
             for word, norm in table.items():
-                norms.setdefault(nlp.vocab.strings.as_string(word), norm)
+                norms.setdefault(get_string_id(word), norm)
     if getter is not LEX_ATTRS[NORM]:
         raise DistillationError("TD705", attribute="NORM", lang=nlp.lang, found=_name_of(getter))
-    return {"norms": norms, "symbols": {name: number for name, number in IDS.items() if name and number}}
+    strings = vocab.strings
+    return {
+        "norms": {strings.as_string(key): norm for key, norm in norms.items() if key in strings},
+        "hashed": {f"{key & 0xFFFFFFFF},{key >> 32}": norm for key, norm in norms.items() if key not in strings},
+        "symbols": {name: number for name, number in IDS.items() if name and number},
+    }
 
 
 def describe_tokenizer(nlp: Language, alphabet: Alphabet) -> Callable[[Classes], dict[str, Any]]:

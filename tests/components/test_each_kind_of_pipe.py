@@ -218,7 +218,7 @@ def test_a_function_teaches_pipes_whose_labels_nobody_knew(teacher, texts, held_
     assert sorted(student.get_pipe("textcat").labels) == ["other", "person"]
     assert student.get_pipe("spancat").labels == ("NAME",)
     # Held-out texts are scored against what it said itself, though it has no scorers of its own.
-    scores = student.meta["distillation"]["measured"]["agreement"]
+    scores = student.meta["distillation"]["agreement"]
     assert min(scores["ents_f"], scores["cats_macro_f"], scores["spans_sc_f"]) > 0.8
     assert student.meta["performance"] == student.meta["distillation"]["teacher"]["performance"] == {}
     views = [

@@ -20,7 +20,7 @@ import { SpanCategorizer, SpanFinder } from "./spancat.js";
 import { Lemmatizer, Morphologizer, Senter, Tagger } from "./tagger.js";
 import { TextCategorizer } from "./textcat.js";
 import { type DescribedTokenizer, Tokenizer } from "./tokenizer.js";
-import { Vocab } from "./vocab.js";
+import { type DescribedVocab, Vocab } from "./vocab.js";
 
 export { Doc, Span, Token } from "./doc.js";
 export { FormatError } from "./format.js";
@@ -65,7 +65,7 @@ const PIPES: Record<string, new (model: Model, described: never) => Pipe> = {
 interface Header {
   meta: Meta;
   characters: { runs: number[]; flags: number[]; lower: number[] };
-  vocab: { norms: Record<string, string>; symbols: Record<string, number> };
+  vocab: DescribedVocab;
   tokenizer: DescribedTokenizer;
   encoders: DescribedEncoder[];
   pipes: { name: string; type: string }[];

@@ -45,16 +45,25 @@ export class Lexeme {
   }
 }
 
+/** Norms by word, or by both halves of its hash where the student knows no more of it; and spaCy's own numbers. */
+export interface DescribedVocab {
+  norms: Record<string, string>;
+  hashed?: Record<string, string>;
+  symbols: Record<string, number>;
+}
+
 export class Vocab {
   private readonly norms: Map<string, string>;
+  private readonly hashed: Map<string, string>;
   private readonly symbols: Map<string, number>;
   private readonly encoder = new TextEncoder();
   private lexemes = new Map<string, Lexeme>();
 
-  constructor(readonly characters: Characters, described: { norms: Record<string, string>; symbols: Record<string, number> }) {
+  constructor(readonly characters: Characters, described: DescribedVocab) {
     this.norms = new Map(Object.entries(described.norms));
+    this.hashed = new Map(Object.entries(described.hashed ?? {}));
     this.symbols = new Map(Object.entries(described.symbols));
-    ensure([...this.norms.values()].every((norm) => typeof norm === "string"), "a norm is no text");
+    ensure([...this.norms.values(), ...this.hashed.values()].every((norm) => typeof norm === "string"), "a norm is no text");
     ensure([...this.symbols.values()].every(isCount), "a symbol is no number");
   }
 
@@ -64,10 +73,14 @@ export class Vocab {
     let lexeme = this.lexemes.get(text);
     if (!lexeme) {
       if (this.lexemes.size >= MOST_WORDS) this.lexemes.clear();
-      lexeme = new Lexeme(text, this.norms.get(text) ?? this.characters.lower(text), this.characters);
+      lexeme = new Lexeme(text, this.norms.get(text) ?? this.normByHash(text) ?? this.characters.lower(text), this.characters);
       this.lexemes.set(text, lexeme);
     }
     return lexeme;
+  }
+
+  private normByHash(text: string): string | undefined {
+    return this.hashed.size ? this.hashed.get(this.hash(text).map((half) => half >>> 0).join()) : undefined;
   }
 
   /** The lower half of a string's hash in spaCy's string store; `upperHalf` gives the other one. */
