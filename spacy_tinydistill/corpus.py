@@ -190,7 +190,7 @@ def make_examples(nlp: Language, text: str, max_length: int) -> Iterator[Example
 def _cut(nlp: Language, doc: Doc, start: int, end: int) -> Doc:
     span = doc[start:end]
     # `Span.as_doc` copies the whole Doc for each piece: only for what a tokenizer wrote beside tokens.
-    return span.as_doc(copy_user_data=True) if is_annotated(doc) or doc.user_data else copy_tokens(nlp, span)
+    return span.as_doc(copy_user_data=True) if is_more_than_tokens(doc) else copy_tokens(nlp, span)
 
 
 def is_annotated(doc: Doc) -> bool:
@@ -198,9 +198,14 @@ def is_annotated(doc: Doc) -> bool:
     return bool(doc.cats or doc.spans) or any(map(doc.has_annotation, ANNOTATIONS))
 
 
+def is_more_than_tokens(doc: Doc) -> bool:
+    """Whether a tokenizer has written annotations or user data beside the tokens."""
+    return is_annotated(doc) or bool(doc.user_data)
+
+
 def copy_doc(nlp: Language, doc: Doc) -> Doc:
     """Copy a Doc as its tokenizer made it, in another pipeline's vocabulary."""
-    if is_annotated(doc) or doc.user_data:
+    if is_more_than_tokens(doc):
         return Doc(nlp.vocab).from_bytes(doc.to_bytes(exclude=["tensor"]), exclude=["tensor"])
     return copy_tokens(nlp, doc)
 

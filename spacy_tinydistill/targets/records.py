@@ -9,7 +9,7 @@ import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from ..corpus import is_annotated
+from ..corpus import is_more_than_tokens
 from ..errors import DistillationError
 
 # The record of one pipe on one Doc. Always NumPy arrays on the host, whatever device the teacher is on.
@@ -51,7 +51,7 @@ class Record:
             spaces=[bool(token.whitespace_) for token in doc],
             # The "not" of "n't" is of the tokenizer's making and on the token alone; spaCy's encoders read it.
             norms={token.i: token.norm_ for token in doc if token.norm != token.lex.norm},
-            preset=annotated_bytes(doc, with_user_data=True) if is_annotated(doc) or doc.user_data else None,
+            preset=annotated_bytes(doc, with_user_data=True) if is_more_than_tokens(doc) else None,
         )
 
     def __len__(self) -> int:
