@@ -46,8 +46,8 @@ spacy.blank(LANGUAGE)
 
 
 def module_of(factory: Any) -> str:
-    """Find where a factory is from; that of a function is a function of spaCy's that returns it."""
-    inner = [cell.cell_contents for cell in factory.__closure__ or () if callable(cell.cell_contents)]
+    """Find where a factory, function or class, is from; that of a function is a function of spaCy's that returns it."""
+    inner = [cell.cell_contents for cell in getattr(factory, "__closure__", None) or () if callable(cell.cell_contents)]
     return (inner[0] if inner else factory).__module__
 
 
