@@ -158,6 +158,26 @@ def test_spacy_takes_the_project(tmp_path, capsys, workflow):
     assert said == PROJECT["workflows"][workflow]
 
 
+def test_a_variable_is_any_path(tmp_path):
+    """All but quotes and dollar signs, with which weasel itself cannot read a project (docs/faq.md)."""
+    for part in ("project.yml", "scripts"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    folder = tmp_path / "a b,[c]{d}%e#é"
+    folder.mkdir()
+    for name in ("wnut17train.conll", "emerging.dev.conll"):
+        (folder / name).write_text("Ann\tB-person\nsings\tO\n\n", encoding="utf8")
+    project_run(tmp_path, "corpus-wnut17", overrides={"vars.wnut_dir": folder.name})
+    (doc,) = read_docs(tmp_path / "corpus" / "wnut17" / "train.spacy")
+    assert [ent.text for ent in doc.ents] == ["Ann"]
+
+
+def test_paths_in_commands_are_quoted():
+    words = [word for command in PROJECT["commands"] for line in command.get("script", []) for word in line.split(" ")]
+    paths = [word for word in words if re.search(r"vars\.(\w*(dir|text|model|teacher))}", word)]
+    assert len(paths) > 15
+    assert [path for path in paths if not re.fullmatch("'.*'", path)] == []
+
+
 def test_the_workflows_hang_together():
     commands = {command["name"]: command for command in PROJECT["commands"]}
     assert len(commands) == len(PROJECT["commands"])
