@@ -491,6 +491,7 @@ def test_the_smallest_docs(text: str, lengths: list[int], nlp: Language) -> None
     assert [len(example.reference) for example in examples] == lengths
 
 
+@pytest.mark.slow
 def test_a_doc_of_100_000_tokens(tmp_path: Path, nlp: Language) -> None:
     """Longer than `nlp.max_length` characters, at which spaCy itself refuses a text."""
     text = "unremarkable " * 100_000

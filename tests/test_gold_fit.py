@@ -65,7 +65,7 @@ def test_tokens_that_the_tokenizer_does_not_make():
     assert "Only 50.0% of the gold tokens" in said
 
 
-@pytest.mark.parametrize("command", ["distill", "debug"])
+@pytest.mark.parametrize("command", [pytest.param("distill", marks=pytest.mark.slow), "debug"])
 def test_both_commands_tell(command, tmp_path):
     teacher = make_teacher()
     teacher.to_disk(tmp_path / "teacher")

@@ -53,7 +53,9 @@ sys.argv = ["spacy", *{arguments!r}]
 app()
 """
 
-SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+SIGNALS = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 
 
 def ask_to_stop(number: int, folder: Path, *arguments: object, shards: int = -1, shard_words: int = 10**6) -> tuple:

@@ -235,6 +235,7 @@ def test_corrections_outrank_the_machine(learn, texts):
         assert max(doc.cats, key=lambda label: doc.cats[label]) == VERBS[verb]
 
 
+@pytest.mark.slow
 def test_where_nobody_corrects_the_machine_is_believed(learn):
     """Entities were corrected and categories were not; in between are texts of which only the names are known."""
     docs = [correct(text, cats=False) for text in TEXTS]

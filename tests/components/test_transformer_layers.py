@@ -109,6 +109,7 @@ def test_what_was_recorded_for_more_lessons_serves_for_fewer(teacher, teacher_pa
         assert ours["tok2vec/model"] == others["tok2vec/model"], part
 
 
+@pytest.mark.slow
 def test_attention_is_learned_where_the_pieces_are_the_same(teacher, teacher_path, texts):
     config = config_of(teacher, teacher_pieces(teacher_path), {"hidden_weight": 0.0, "embeddings_weight": 0.0})
     # One after the other: the same pieces; white space, which is a token but no piece; too long for one window.
@@ -163,6 +164,7 @@ def test_gradients(teacher, teacher_path, texts, width, down_weight, projections
         check(value, gradient, name)
 
 
+@pytest.mark.slow
 def test_weights(teacher, teacher_path):
     names = ("embeddings_weight", "hidden_weight", "attention_weight", "down_weight")
 

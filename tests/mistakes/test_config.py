@@ -253,6 +253,7 @@ def test_a_run_without_a_mistake_asks_the_teacher(world: World) -> None:
     assert isinstance(world.run().exception, AssertionError)
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_process_of_its_own(world: World) -> None:
     """Through the entry points, and with nothing of a traceback on any stream."""
     misspelt_key(world)

@@ -159,7 +159,7 @@ def test_shuffling_moves_docs_across_shards(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize("at", [0, 1, 3])
+@pytest.mark.parametrize("at", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(3, marks=pytest.mark.slow)])
 def test_an_interrupted_recording_goes_on(teacher, texts, tmp_path, monkeypatch, at):
     config = make_config(teacher, ["tagger", "parser"])
     record_targets(teacher, texts[:60], store=tmp_path / "undisturbed", config=config)
