@@ -6,7 +6,7 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.util import get_package_path, is_package
+from spacy.util import find_matching_language, get_package_path, is_package
 from thinc.api import Model
 
 from ..config_files import without_stand_ins
@@ -51,6 +51,11 @@ def hint_at_swap(name: str | Path) -> str:
         return ""
     other = "config" if Path(name).suffix == ".cfg" else "texts"
     return f"{Path(name).name} is a file, no pipeline; did you swap the teacher and the {other}?"
+
+
+def language_code(lang: str) -> str:
+    """Find spaCy's own code for a language: "en" for "eng"; a code that spaCy knows no other for stays as it is."""
+    return find_matching_language(lang) or lang
 
 
 def pipes_of(nlp: Language) -> list[tuple[str, Any]]:

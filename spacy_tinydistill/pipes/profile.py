@@ -23,6 +23,7 @@ from .pipeline import (
     find_pipeline,
     full_name,
     is_encoder,
+    language_code,
     models_of,
     nodes_of,
     pipes_of,
@@ -71,12 +72,12 @@ class TeacherProfile:
     @property
     def name(self) -> str:
         """The teacher's name with its language, such as "en_core_web_trf"."""
-        return f"{self.lang}_{self.meta['name']}"
+        return f"{self.meta['lang']}_{self.meta['name']}"
 
     @property
     def lang(self) -> str:
-        """The teacher's language, such as "en"."""
-        return self.meta["lang"]
+        """The teacher's language by spaCy's code for it: "en", also where its package says "eng"."""
+        return language_code(self.meta["lang"])
 
     def make_tokenizer(self) -> Any:
         """Make the teacher's tokenizer again, with a vocabulary of its own."""

@@ -22,7 +22,7 @@ from ..components.registry import choose_rule, describe_rule, find_rule
 from ..config_files import interpolate
 from ..errors import DistillationError
 from ..files import remove
-from ..pipes.pipeline import full_name, is_encoder, spacy_kind
+from ..pipes.pipeline import full_name, is_encoder, language_code, spacy_kind
 from ..pipes.profile import PipeProfile, TeacherProfile, profile_teacher, write_files
 from ..schemas import DistillationConfig, read_distillation_config, resolving
 from ..targets.records import LessonPlan
@@ -47,7 +47,7 @@ def make_student(config: Config, teacher: TeacherProfile) -> Language:
             saved.
     """
     lang = interpolate(config).get("nlp", {}).get("lang")
-    if lang != teacher.lang:
+    if lang is None or language_code(lang) != teacher.lang:
         raise DistillationError("TD209", teacher=teacher.lang, student=lang)
     with resolving(of_student=True):
         fix_random_seed(interpolate(config).get("training", {}).get("seed") or 0)

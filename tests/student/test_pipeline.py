@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import spacy
+import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from helpers.students_of_each_kind import LEARNING, WORDS
-from helpers.tiny_teacher import TEXTS
-from spacy_tinydistill.student.pipeline import (
-    save_student,
-)
+from helpers.tiny_teacher import MODELS, TEXTS
+from spacy_tinydistill.pipes.profile import profile_teacher
+from spacy_tinydistill.student.config import student_config
+from spacy_tinydistill.student.pipeline import make_student, save_student
 
 # The config
 
@@ -96,3 +97,18 @@ def test_a_saved_student_replaces_another_whole(student: Language, saved: Path, 
 
 
 # A distilled student
+
+
+@pytest.mark.parametrize("code", ["en", "eng"])
+def test_a_teacher_whose_package_has_another_code_for_its_language(code: str, tmp_path: Path) -> None:
+    """As `eng-spacysentiment` on PyPI has: spaCy takes it for English, and the student's config says "en"."""
+    spacy.blank("en").to_disk(tmp_path / "teacher")
+    meta = srsly.read_json(tmp_path / "teacher" / "meta.json")
+    srsly.write_json(tmp_path / "teacher" / "meta.json", {**meta, "lang": code, "name": "songs"})
+    teacher = spacy.load(tmp_path / "teacher")
+    teacher.add_pipe("tagger", config={"model": MODELS["tagger"]}).add_label("NOUN")
+    teacher.initialize()
+
+    profile = profile_teacher(teacher)
+    student = make_student(student_config(teacher), profile)
+    assert (profile.name, profile.lang, student.lang) == (f"{code}_songs", "en", "en")
