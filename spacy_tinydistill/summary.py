@@ -9,7 +9,6 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.scorer import Scorer
-from spacy.tokens import DocBin
 from wasabi import msg
 
 from .config_files import interpolate
@@ -151,7 +150,7 @@ def _write_report(run: Run, store: Store, student: Language, output_path: Path) 
             "parameters": count_parameters(run.teacher) if run.teacher else None,
         },
         side=Side(student, [example.predicted for example in judged]),
-        gold=DocBin(docs=[example.reference for example in examples]) if dataset.dev else None,
+        gold=[example.reference for example in examples] if dataset.dev else None,
         data=(interpolate(run.config).get("paths", {}).get("dev") or "the dev data") if dataset.dev else None,
         raw_text=raw_text,
     )

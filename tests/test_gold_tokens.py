@@ -99,7 +99,7 @@ def tagger():
 
 def report_of(nlp, gold):
     docs = [nlp(doc.text) for doc in gold]
-    return score_sides(Side(nlp, docs), Side(nlp, docs), DocBin(docs=gold))
+    return score_sides(Side(nlp, docs), Side(nlp, docs), gold)
 
 
 def test_each_score_says_which_share_it_counts(tagger):

@@ -11,7 +11,7 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.util import is_package
 from spacy.vocab import Vocab
 from wasabi import msg
@@ -187,7 +187,7 @@ class Recorded:
 
     teacher: dict[str, Any]  # As `describe_pipeline` describes one, as far as it is known
     side: Side  # What it said about the dev data; without Docs where it was not asked
-    gold: DocBin | None
+    gold: Sequence[Doc] | None
     data: str | None  # Where the dev data are; None where texts were held out
     raw_text: dict[str, Any] | None = None  # From `compare_raw_text`; None where they were not compared
 
@@ -240,7 +240,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
     return report
 
 
-def _compare_elsewhere(pipelines: dict[str, Language], texts: list[str], gold: DocBin | None) -> dict[str, Any]:
+def _compare_elsewhere(pipelines: dict[str, Language], texts: list[str], gold: Sequence[Doc] | None) -> dict[str, Any]:
     """Compare on texts of another kind: agreement where the student learned says little about it."""
     sides = {role: Side(nlp, annotate(nlp, texts, gold, f"{role} elsewhere")) for role, nlp in pipelines.items()}
     found = score_sides(sides["teacher"], sides["student"], gold)
@@ -249,7 +249,7 @@ def _compare_elsewhere(pipelines: dict[str, Language], texts: list[str], gold: D
 
 
 def _compare_with_earlier(
-    path: str, sides: dict[str, Side], texts: list[str], gold: DocBin | None, compared: dict[str, Any]
+    path: str, sides: dict[str, Side], texts: list[str], gold: Sequence[Doc] | None, compared: dict[str, Any]
 ) -> dict[str, Any]:
     """Compare the student with an earlier one, by gold annotations or else by what the teacher says."""
     nlp = _load("earlier student", path)
@@ -292,7 +292,7 @@ def _renew_card(student: Language, name: str | None, folder: Path, report: Repor
 
 
 def compare_sides(
-    teacher: Side, student: Side, gold: DocBin | None, raw_text: dict[str, Any] | None = None
+    teacher: Side, student: Side, gold: Sequence[Doc] | None, raw_text: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Compare the annotations of teacher and student on the same texts.
 
@@ -374,7 +374,7 @@ def _prepare_output(folder: Path, force: bool) -> Path:
     return folder
 
 
-def _read_data(data: str | Path | Sequence[str]) -> tuple[list[str], DocBin | None]:
+def _read_data(data: str | Path | Sequence[str]) -> tuple[list[str], list[Doc] | None]:
     """The texts, and the gold annotations if the file, or all files of the folder, are DocBins."""
     if not isinstance(data, str | Path):
         texts = [text for text in data if text.strip()]
@@ -386,12 +386,9 @@ def _read_data(data: str | Path | Sequence[str]) -> tuple[list[str], DocBin | No
     files = list_files(path, SUFFIXES)
     if any(file.suffix != ".spacy" for file in files):
         return texts, None
-    gold = DocBin()
-    for file in files:
-        for doc in DocBin().from_disk(file).get_docs(Vocab()):
-            if doc.text.strip():
-                gold.add(doc)
-    return texts, gold
+    vocab = Vocab()
+    read = (doc for file in files for doc in DocBin().from_disk(file).get_docs(vocab))
+    return texts, [doc for doc in read if doc.text.strip()]
 
 
 def _require_pipeline(role: str, name: str) -> None:

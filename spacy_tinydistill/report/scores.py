@@ -1,15 +1,16 @@
 """How well two pipelines annotate: each against gold annotations, and the student against the teacher."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from spacy.language import Language
 from spacy.pipeline.functions import DocCleaner
 from spacy.scorer import Scorer
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.vocab import Vocab
 from tqdm.auto import tqdm
 
 from ..components.annotations import decide
@@ -26,7 +27,7 @@ class Side:
     docs: list[Doc]  # Of its vocabulary
 
 
-def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dict[str, Any]:
+def score_sides(teacher: Side, student: Side, gold: Sequence[Doc] | None = None) -> dict[str, Any]:
     """Score what both pipelines made of the same texts with spaCy's own scorers.
 
     Agreement is the student's score with the teacher's annotations as the reference. Of a text classifier's
@@ -36,7 +37,7 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
     Args:
         teacher: The pipeline to agree with. Where it was not asked, without Docs.
         student: The pipeline to score.
-        gold: The same texts with gold annotations, where there are some.
+        gold: The same texts with gold annotations, where there are some, of any vocabulary.
 
     Returns:
         `teacher` and `student`: the scores against gold by spaCy's names, nested ones per type included
@@ -47,10 +48,8 @@ def score_sides(teacher: Side, student: Side, gold: DocBin | None = None) -> dic
         tokens of the teacher's and of the student's, and `counted`, the share of them that each of the student's
         scores counts (see `gold_tokens`), for scores of tokens; else they are empty.
     """
-    said = DocBin(docs=teacher.docs)
-    said.cats = [decide(teacher.nlp, cats) for cats in said.cats]
-    against_teacher = _score(student.nlp, student.docs, _said(student.nlp, said))
-    known = _flatten(_score(teacher.nlp, teacher.docs[:1], _said(teacher.nlp, said))) if teacher.docs else {}
+    against_teacher = _score(student.nlp, student.docs, _said(teacher, student.nlp))
+    known = _flatten(_score(teacher.nlp, teacher.docs[:1], _said(teacher, teacher.nlp))) if teacher.docs else {}
     agreement = {
         name: value for name, value in _flatten(against_teacher).items() if name in known and _is_number_or_none(value)
     }
@@ -98,7 +97,7 @@ def ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
 
 
-def annotate(nlp: Language, texts: list[str], gold: DocBin | None, description: str) -> list[Doc]:
+def annotate(nlp: Language, texts: list[str], gold: Sequence[Doc] | None, description: str) -> list[Doc]:
     """Have a pipeline annotate texts, by the tokens of the gold annotations where the texts are not known."""
     docs = _gold_tokenized(nlp, gold) if gold else map(nlp.make_doc, texts)
     # Vectors of every token would fill the memory, and no score reads them.
@@ -107,27 +106,38 @@ def annotate(nlp: Language, texts: list[str], gold: DocBin | None, description: 
     return [clean(doc) for doc in progress]
 
 
-def _gold_tokenized(nlp: Language, gold: DocBin) -> Iterator[Doc]:
+def _gold_tokenized(nlp: Language, gold: Iterable[Doc]) -> Iterator[Doc]:
     """Unannotated Docs, tokenized as by spaCy's Corpus: the pipeline's own way, if the text is known."""
-    for reference in non_empty(nlp, gold):
-        if reference.has_unknown_spaces:
+    for reference in gold:
+        if len(reference) and reference.has_unknown_spaces:
             yield Doc(nlp.vocab, words=[token.text for token in reference])
-        else:
+        elif len(reference):
             yield nlp.make_doc(reference.text)
 
 
-def non_empty(nlp: Language, references: DocBin) -> Iterator[Doc]:
-    """Read Docs that have tokens."""
-    return (doc for doc in references.get_docs(nlp.vocab) if len(doc))
+def non_empty(nlp: Language, references: Iterable[Doc]) -> Iterator[Doc]:
+    """Copy those Docs that have tokens to a pipeline's vocabulary."""
+    return (_copy(doc, nlp.vocab) for doc in references if len(doc))
 
 
-def _said(nlp: Language, said: DocBin) -> Iterator[Doc]:
-    """A pipeline's annotations as spaCy's scorers expect gold ones, in the vocabulary of another pipeline.
+def _copy(doc: Doc, vocab: Vocab) -> Doc:
+    """Copy all that is on a Doc. A DocBin would keep less, and a scorer may read anything."""
+    if doc.vocab is vocab:
+        return doc.copy()
+    copy = Doc(vocab).from_bytes(doc.to_bytes(exclude=["user_data"]))
+    copy.user_data = dict(doc.user_data)
+    return copy
+
+
+def _said(side: Side, judge: Language) -> Iterator[Doc]:
+    """A pipeline's annotations as spaCy's scorers expect gold ones, in the vocabulary of the pipeline that judges.
 
     Nothing is said about whitespace: the scorers pass over it only in what is predicted, so that a pipeline
     would not agree with itself. It is still part of sentences.
     """
-    for doc in said.get_docs(nlp.vocab):
+    for said in side.docs:
+        doc = _copy(said, judge.vocab)
+        doc.cats = decide(side.nlp, said.cats)
         is_parsed = doc.has_annotation("DEP")
         for token in doc:
             if token.is_space:

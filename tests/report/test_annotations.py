@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 
 from spacy_tinydistill.report.compare import compare_sides
 from spacy_tinydistill.report.scores import Side, score_sides
@@ -12,7 +12,7 @@ from spacy_tinydistill.report.table import score_rows
 
 
 def test_labels_agree_as_spacy_scores_them(sides: tuple[Side, Side], compared: dict) -> None:
-    scores = score_sides(*sides, DocBin(docs=sides[0].docs))["student"]
+    scores = score_sides(*sides, sides[0].docs)["student"]
     for pipe, name in (
         ("ner", "ents"),
         ("spancat", "spans_sc"),
@@ -66,7 +66,7 @@ def test_a_pipeline_does_not_disagree_with_itself(sides: tuple[Side, Side]) -> N
 
 
 def test_a_teacher_who_was_not_asked(sides: tuple[Side, Side]) -> None:
-    compared = compare_sides(replace(sides[0], docs=[]), sides[1], DocBin(docs=sides[0].docs))
+    compared = compare_sides(replace(sides[0], docs=[]), sides[1], sides[0].docs)
     assert compared["labels"] == compared["confusion"] == {}
     assert compared["disagreements"] == []
     assert compared["overall"] == {"retention": None, "agreement": None}

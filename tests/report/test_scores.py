@@ -4,11 +4,11 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.pipeline.dep_parser import parser_score
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from helpers.report_pipelines import SENTENCES, gold_docs, trained
-from spacy_tinydistill.report.scores import Side, _said, annotate, score_sides, share_scores
+from spacy_tinydistill.report.scores import Side, _said, annotate, non_empty, score_sides, share_scores
 
 
 def score_pipelines(teacher, student, texts, gold=None):
@@ -16,10 +16,10 @@ def score_pipelines(teacher, student, texts, gold=None):
 
 
 def test_scores_are_those_of_spacy_evaluate(teacher, student):
-    gold = DocBin(docs=gold_docs(teacher.vocab))
+    gold = list(gold_docs(teacher.vocab))
     scored = score_pipelines(teacher, student, [text for text, *_ in SENTENCES], gold)
     for nlp, scores in ((teacher, scored["teacher"]), (student, scored["student"])):
-        expected = nlp.evaluate([Example(nlp.make_doc(doc.text), doc) for doc in gold.get_docs(nlp.vocab)])
+        expected = nlp.evaluate([Example(nlp.make_doc(doc.text), doc) for doc in non_empty(nlp, gold)])
         del expected["speed"]
         assert scores == expected
     assert scored["retention"]["tag_acc"] == scored["student"]["tag_acc"] / scored["teacher"]["tag_acc"]
@@ -81,7 +81,7 @@ def test_a_teacher_that_finds_nothing():
     student.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "apples"}])
     gold = student.make_doc("I ate apples")
     gold.set_ents([], default="outside")
-    scored = score_pipelines(teacher, student, ["I ate apples"], DocBin(docs=[gold]))
+    scored = score_pipelines(teacher, student, ["I ate apples"], [gold])
     assert scored["teacher"]["ents_per_type"] is None
     assert scored["student"]["ents_per_type"]
     assert "ents_per_type" not in scored["retention"]
@@ -104,5 +104,61 @@ def test_whitespace_in_one_text_does_not_count_in_the_next():
     nlp = spacy.blank("en")
     parsed = {"heads": [0, 0, 0], "deps": ["ROOT", "obj", "advmod"]}
     docs = [Doc(nlp.vocab, words=words, **parsed) for words in (["Ann", "  ", "sings"], ["Bob", "sees", "Ann"])]
-    examples = [Example(*pair) for pair in zip(docs, _said(nlp, DocBin(docs=docs)), strict=True)]
+    examples = [Example(*pair) for pair in zip(docs, _said(Side(nlp, docs), nlp), strict=True)]
     assert parser_score(examples)["dep_uas"] == 1.0
+
+
+@Language.factory("of_ones_own", default_score_weights={"mood_acc": 0.5, "place_acc": 0.5})
+class OfOnesOwn:
+    """A pipe that writes what no DocBin keeps: a Doc's sentiment, and an attribute of a user's own."""
+
+    def __init__(self, nlp: Language, name: str) -> None:
+        self.happy = "apples"
+
+    def __call__(self, doc: Doc) -> Doc:
+        doc.sentiment = 1.0 if self.happy in doc.text else -1.0
+        doc._.place = "orchard" if self.happy in doc.text else "street"
+        return doc
+
+    def score(self, examples, **kwargs):
+        pairs = [(example.predicted, example.reference) for example in examples]
+        return {
+            "mood_acc": sum(doc.sentiment == gold.sentiment for doc, gold in pairs) / len(pairs),
+            "place_acc": sum(doc._.place == gold._.place for doc, gold in pairs) / len(pairs),
+        }
+
+
+def test_scores_of_what_no_docbin_keeps():
+    Doc.set_extension("place", default=None, force=True)
+    teacher, student = spacy.blank("en"), spacy.blank("en")
+    teacher.add_pipe("of_ones_own")
+    student.add_pipe("of_ones_own").happy = "cars"
+    texts = ["I ate apples", "I like cars", "no fruit", "no apples"]
+    gold = [teacher(text) for text in texts]
+    scored = score_pipelines(teacher, student, texts, gold)
+    assert scored["teacher"]["mood_acc"] == scored["teacher"]["place_acc"] == 1.0
+    assert scored["student"]["mood_acc"] == scored["student"]["place_acc"] == 0.25
+    assert scored["agreement"]["mood_acc"] == scored["agreement"]["place_acc"] == 0.25
+
+
+def test_a_doc_comes_whole_to_another_vocabulary():
+    """Everything that a scorer may read."""
+    nlp, other = spacy.blank("en"), spacy.blank("en")
+    words = ["Ann", " ", "weeps", "in", "Rome"]
+    doc = Doc(
+        nlp.vocab, words=words, tags=["T1", "", "T2", "T3", "T1"], pos=["PROPN", "", "VERB", "ADP", "PROPN"],
+        morphs=["Number=Sing", "", "", "", "Case=Odd"], lemmas=[f"l-{word}" for word in words],
+        heads=[2, 0, 2, 2, 3], deps=["nsubj", "", "ROOT", "prep", "pobj"], ents=["B-WHO", "O", "O", "O", "B-WHERE"],
+    )  # fmt: skip
+    doc.set_ents([Span(doc, 0, 1, "WHO", kb_id="Q1", span_id="ann")], missing=[doc[4:5]], default="unmodified")
+    doc.spans["odd key"] = [Span(doc, 0, 3, "CLAUSE", kb_id="Q9", span_id="c1")]
+    doc.cats = {"GLAD": 0.25}
+    doc.sentiment = 0.5
+    doc.user_data["seen"] = {1, 2}
+    (copy,) = non_empty(other, [doc, nlp.make_doc("")])
+    assert copy.vocab is other.vocab
+    assert copy.to_json() == doc.to_json()
+    assert (copy.cats, copy.sentiment, copy.user_data) == (doc.cats, doc.sentiment, doc.user_data)
+    assert [(span.kb_id_, span.id_) for span in copy.spans["odd key"]] == [("Q9", "c1")]
+    columns = ["ENT_IOB", "ENT_ID", "ENT_KB_ID", "SENT_START", "NORM", "LEMMA", "MORPH", "DEP", "HEAD"]
+    assert (copy.to_array(columns) == doc.to_array(columns)).all()
