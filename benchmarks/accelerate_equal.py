@@ -21,7 +21,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import minibatch
 from thinc.api import Model, NumpyOps
 
-from spacy_tinydistill.acceleration import BatchEntityRecognizer, accelerate
+from spacy_tinydistill import acceleration
 from spacy_tinydistill.corpus import read_texts
 
 DOCS_AT_ONCE = 2000
@@ -36,11 +36,10 @@ def main(
 ) -> None:
     """Print how many Docs and words were compared, and how many differ in which annotation."""
     plain, fast = spacy.load(pipeline), spacy.load(pipeline)
-    found = accelerate(fast)
-    # As on a machine on which each of its ways is the faster one.
+    # As on a machine on which each of its ways is the faster one, whatever the batch.
+    acceleration._faster_from = lambda sizes, spacys, ours: 1
+    found = acceleration.accelerate(fast)
     for _, pipe in fast.pipeline:
-        if isinstance(pipe, BatchEntityRecognizer):
-            pipe.least_words = 1
         for node in pipe.model.walk() if isinstance(getattr(pipe, "model", None), Model) else ():
             if type(node.ops) is NumpyOps:
                 node.ops = NumpyOps(use_blis=False)

@@ -7,14 +7,16 @@ From spaCy 3.8.8 on, its wheels for Python 3.11 and older ask for the GIL in eve
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from itertools import chain
+from itertools import chain, islice, pairwise
 from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 import numpy as np
-from spacy.attrs import ENT_ID, ENT_IOB, ENT_KB_ID, ENT_TYPE, IS_SPACE, SENT_START
+from numpy.lib.stride_tricks import sliding_window_view
+from spacy.attrs import ENT_ID, ENT_IOB, ENT_KB_ID, ENT_TYPE, IDS, IS_SPACE, ORTH, SENT_START
 from spacy.language import Language
 from spacy.ml.tb_framework import TransitionModel
 from spacy.pipeline import DependencyParser, EntityRecognizer
@@ -26,11 +28,14 @@ from thinc.api import Model, NumpyOps
 # Words that are annotated together: enough for NumPy, and few enough for a CPU's cache.
 WORDS_AT_ONCE = 2000
 CHARACTERS_A_WORD = 5
+# Words that go through the layers of an encoder together, so that what is between two layers stays in the cache.
+WORDS_A_BLOCK = 384
 
 # A way must be faster by a tenth to be taken, since timings of milliseconds are that uncertain.
 CLEARLY_FASTER = 0.9
 TRIALS = 3
 TRIED_WORDS = (2, 4, 8, 16, 64, 256)
+TRIED_LAYER = (2, 4, 16, 64, 256, 1024)
 TRIED_DOC = 16
 TRIED_ROWS = (16, 256)
 
@@ -67,6 +72,8 @@ def accelerate(nlp: Language) -> Acceleration:
     - A greedy `ner` decodes all Docs of a batch at once in NumPy (`BatchEntityRecognizer`). The entities are those that
       spaCy's own state machine finds. Docs with entities set before, and Docs in which two actions score so nearly
       alike that rounding decides, are left to spaCy.
+    - The layers that embed words take each different word of a batch once (`_embed_different_words`), and those that
+      look at neighbouring words take some hundred words at a time (`_encode_blocks`).
     - Short texts are gathered into batches by their words, of as many texts as a batch has otherwise or more: but only
       in pipelines of nothing but spaCy's own pipes, and where `nlp.pipe` is not told a `batch_size`.
     - Layers on the CPU multiply matrices with NumPy's BLAS in place of Thinc's BLIS. Sums may differ in the last bit,
@@ -83,7 +90,11 @@ def accelerate(nlp: Language) -> Acceleration:
     found = decode_in_batches(nlp)
     fast_products: dict[tuple[int, int], bool] = {}
     for name, pipe in nlp._components:
-        changed, layers = _take_faster_products(getattr(pipe, "model", None), fast_products)
+        model = getattr(pipe, "model", None)
+        changed, layers = _take_faster_products(model, fast_products)
+        for notes, ways in zip((found.changed, found.left_alone), _take_faster_layers(model, nlp.vocab), strict=True):
+            for what in ways:
+                _note(notes, name, what)
         if changed:
             _note(found.changed, name, f"NumPy's matrix product in {changed} of {layers} layers")
         elif layers:
@@ -344,56 +355,67 @@ class _StateScores:
         self._actions = actions
         self.n_features = self._cached.shape[1]
 
-    def outside(self) -> tuple[np.ndarray, Any]:
-        """Score the actions of `_Actions.outside` for each word, and say how far scores must be apart to be sure."""
+    def outside(self) -> tuple[np.ndarray, "_Unsure"]:
+        """Score the actions of `_Actions.outside` for each word, and say when to be unsure."""
         actions = self._actions.outside
         hidden = slice(None) if self._upper else actions
         padding = [self._cached[0, feature][hidden] for feature in range(1, self.n_features)]
         found = self._activate([self._cached[1:, 0][:, hidden], *padding], hidden)
         if self._upper is None:
-            return found, self._tolerance(found)
-        scores: Any = self._upper.ops.gemm(found, self._weights[actions], trans2=True)
-        return scores + self._upper_bias[actions], self._tolerance(found)
+            return found, self._is_not_a_number
+        weights = self._weights[actions]
+        scores: Any = self._upper.ops.gemm(found, weights, trans2=True)
+        return scores + self._upper_bias[actions], partial(self._may_be_rounded, found, weights)
 
-    def inside(self, rows: Sequence[np.ndarray], pairs: np.ndarray) -> tuple[np.ndarray, Any]:
+    def inside(self, rows: Sequence[np.ndarray], pairs: np.ndarray) -> tuple[np.ndarray, "_Unsure"]:
         """Score two actions each of some states, given the words that are their features; -1 is "no word"."""
         if self._upper is None:
             found = self._activate([self._cached[row[:, None] + 1, i, pairs] for i, row in enumerate(rows)], pairs)
-            return found, self._tolerance(found)
+            return found, self._is_not_a_number
         found = self._activate([self._cached[row + 1, i] for i, row in enumerate(rows)], slice(None))
-        scores = np.einsum("sh,sah->sa", found, self._weights[pairs])
-        return scores + self._upper_bias[pairs], self._tolerance(found)
+        weights = self._weights[pairs]
+        scores = np.einsum("sh,sah->sa", found, weights)
+        return scores + self._upper_bias[pairs], partial(self._may_be_rounded, found, weights)
 
     def _activate(self, features: list[np.ndarray], hidden: Any) -> Any:
         total = reduce(np.add, features) + self._bias[hidden]
         # np.max is slow where there are only two or three entries.
         return reduce(np.maximum, (total[..., piece] for piece in range(total.shape[-1])))
 
-    def _tolerance(self, hidden: np.ndarray) -> Any:
-        if self._upper is None:
-            # An action that was not learned scores as low as the lowest of the batch: so this must not be the best.
-            return 0.0 if self._actions.unseen else None
-        # Rounding of a sum of n products, at most; twice as there are two ways, twice as there are two scores.
-        # Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1.
-        size = np.abs(hidden).sum(axis=1) * np.abs(self._weights).max() + np.abs(self._upper_bias).max()
-        return 4 * (hidden.shape[1] + 2) * 2.0**-24 * size
+    def _is_not_a_number(self, lead: np.ndarray) -> np.ndarray:
+        # An action that was not learned scores as low as the lowest of the batch: so this must not be the best.
+        return ~(lead > 0) if self._actions.unseen else np.isnan(lead)
+
+    def _may_be_rounded(self, hidden: np.ndarray, weights: np.ndarray, lead: np.ndarray) -> np.ndarray:
+        # A sum of n products is rounded by this at most, for each unit of the sum of their sizes; twice as there are
+        # two ways, twice as there are two scores. Higham, Accuracy and Stability of Numerical Algorithms, 2002, 3.1.
+        rounded = 4 * (hidden.shape[1] + 2) * 2.0**-24
+        size, bias = np.abs(hidden), np.abs(self._upper_bias).max()
+        unsure = ~(lead > rounded * (size.sum(axis=1) * np.abs(self._weights).max() + bias))
+        if (some := np.flatnonzero(unsure)).size:  # With the sizes themselves in place of a quick bound
+            weights = weights[some] if weights.ndim > 2 else weights
+            largest = (np.abs(weights) @ size[some, :, None]).max(axis=(1, 2))
+            unsure[some] = ~(lead[some] > rounded * (largest + bias))
+        return unsure
+
+
+# Given how far the two best scores of states are apart: for which of them spaCy may find another to be the best.
+_Unsure = Callable[[np.ndarray], np.ndarray]
 
 
 def _choose_outside(
     scores: _StateScores, actions: _Actions, can_go_on: np.ndarray, is_space: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose an action for each word as if no entity were open, and say where rounding may have chosen."""
-    found, tolerance = scores.outside()
+    found, is_unsure = scores.outside()
     found[np.ix_(~can_go_on, actions.begins)] = -np.inf
     if is_space.any():
         found[np.ix_(is_space, actions.begins | actions.units)] = -np.inf
     choice = found.argmax(axis=1)
     every = np.arange(len(choice))
     best = found[every, choice]
-    if tolerance is None:
-        return choice, np.isnan(best)
     found[every, choice] = -np.inf
-    return choice, ~(best - found.max(axis=1) > tolerance)
+    return choice, is_unsure(best - found.max(axis=1))
 
 
 def _walk_entities(
@@ -424,11 +446,10 @@ def _walk_entities(
             rows = [words, starts, words - 1]
         else:  # The first five words of the entity
             rows = [words, *(np.where(starts + i < words, starts + i, -1) for i in range(5))]
-        found, tolerance = scores.inside(rows, actions.goes_on_or_ends[choice[starts]])
+        found, is_unsure = scores.inside(rows, actions.goes_on_or_ends[choice[starts]])
         lead = found[:, 0] - found[:, 1]
         goes_on = can_go_on[words]
-        open_question = np.isnan(lead) if tolerance is None else ~(np.abs(lead) > tolerance)
-        unsure[words[goes_on & open_question]] = True
+        unsure[words[goes_on & is_unsure(np.abs(lead))]] = True
         closed = ~(goes_on & (lead >= 0))
         words = words + 1
         stops[starts[closed]] = words[closed]
@@ -455,6 +476,192 @@ def _entity_columns(actions: _Actions, choice: np.ndarray, stops: np.ndarray) ->
     return found
 
 
+# Layers, for predictions
+
+
+class _OtherWay:
+    """The forward pass of a layer in another way, for predictions on enough words.
+
+    Copies of the layer, which have weights of their own, work in the plain way.
+    """
+
+    def __init__(self, model: Model, way: Callable[[Any], list[Any]], least_words: int) -> None:
+        self._model = model
+        self._way = way
+        self._plain = model._func
+        self._least_words = least_words
+
+    def __call__(self, model: Model, X: Any, is_train: bool) -> tuple[Any, Callable]:
+        is_ours = model is self._model and isinstance(X, list | tuple) and not is_train
+        if not is_ours or sum(map(len, X)) < self._least_words:
+            return self._plain(model, X, is_train)
+        return self._way(X), lambda d_output: self._plain(model, X, is_train)[1](d_output)
+
+    def __reduce__(self) -> Any:
+        """Come out of a pickle as the plain function."""
+        return copy, (self._plain,)
+
+
+# The modules of layers' functions, since names are anybody's
+_thincs = "thinc.layers.{}".format
+_WINDOW_LAYER = [*map(_thincs, ("residual", "expand_window", "maxout", "layernorm", "dropout"))]
+# Those that say the same of a word wherever it stands
+_WORD_BY_WORD = {
+    *map(_thincs, ("array_getitem", "chain", "concatenate", "dropout", "hashembed", "layernorm", "list2ragged")),
+    *map(_thincs, ("maxout", "ragged2list", "with_array")),
+    *("spacy.ml.featureextractor", "spacy.ml.staticvectors"),
+}
+
+
+def _kind(node: Model) -> str:
+    return getattr(node._func, "__module__", "")
+
+
+def _is_ready(model: Model) -> bool:
+    """Whether a model is on the CPU and has its weights."""
+    return all(isinstance(node.ops, NumpyOps) and all(map(node.has_param, node.param_names)) for node in model.walk())
+
+
+# Each different word once
+
+
+def _attributes(model: Model) -> list[int]:
+    """The attributes that spaCy's `MultiHashEmbed` looks at, but for that of vectors; none if the model is not one."""
+    kinds = {_kind(node) for node in model.walk()}
+    is_embedding = "spacy.ml.featureextractor" in kinds <= _WORD_BY_WORD
+    if not is_embedding or not model.layers or _kind(model.layers[-1]) != _thincs("ragged2list"):
+        return []
+    return _ids(name for node in model.walk() for name in node.attrs.get("columns", []))
+
+
+def _ids(names: Iterable[int | str]) -> list[int]:
+    return [IDS[name.upper()] if isinstance(name, str) else name for name in names]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What layers ask of a Doc in order to embed its words: some attributes, (words, columns)."""
+
+    attributes: np.ndarray
+    columns: list[Any]
+    vocab: Vocab
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    def to_array(self, names: Any) -> np.ndarray:
+        """The attributes of each word, as `Doc.to_array` has them."""
+        if isinstance(names, int | str):
+            return self.to_array([names])[:, 0]
+        return self.attributes[:, [self.columns.index(i) for i in _ids(names)]]
+
+
+def _embed_different_words(
+    embed: Callable[[list[_Words]], list[Any]], looked_at: list[int], docs: list[Doc | _Words]
+) -> list[Any]:
+    """Embed each different word of all Docs once, and give every token the vector of its word.
+
+    Args:
+        embed: Embeds Docs, given what it asks of them.
+        looked_at: The attributes that it looks at: words that have the same are the same.
+        docs: Docs, at least one of them with a word.
+
+    Returns:
+        For each Doc an array, (words, width).
+    """
+    vocab = docs[0].vocab
+    columns: list[Any] = [*looked_at, getattr(vocab.vectors, "attr", ORTH)]
+    attributes = np.concatenate([doc.to_array(columns) for doc in docs])
+    _, first, word = np.unique(attributes @ _MIX[: len(columns)], return_index=True, return_inverse=True)
+    if not (attributes[first][word] == attributes).all():  # Two words have the same number by chance.
+        first = word = np.arange(len(attributes))
+    return _cut(embed([_Words(attributes[first], columns, vocab)])[0][word], docs)
+
+
+# Odd numbers, so that none is lost when products are cut to 64 bits
+_MIX = np.random.default_rng(0).integers(2**63, size=64, dtype="uint64") * np.uint64(2) + np.uint64(1)
+
+
+def _cut(rows: Any, docs: Sequence[Any]) -> list[Any]:
+    """Cut the rows of all words into those of each Doc."""
+    ends = np.cumsum([len(doc) for doc in docs]).tolist()
+    return [rows[start:end] for start, end in pairwise([0, *ends])]
+
+
+# Some hundred words at a time
+
+
+@dataclass(frozen=True)
+class _WindowLayer:
+    """A layer of spaCy's `MaxoutWindowEncoder`, which looks at `window` words on each side."""
+
+    window: int
+    maxout: Model
+    norm: Model
+
+    def __call__(self, windows: np.ndarray) -> Any:
+        """What is added to each word, given it and its neighbours, one after another in a row."""
+        rows = self.maxout.predict(windows)
+        # What `LayerNorm` says, to the last bit, with fewer copies
+        width = np.float32(rows.shape[1])
+        rows -= np.add.reduce(rows, axis=1, keepdims=True) / width
+        variance = np.add.reduce(rows * rows, axis=1, keepdims=True) / width + 1e-08
+        rows *= variance ** (-1.0 / 2.0)
+        rows *= self.norm.get_param("G")
+        rows += self.norm.get_param("b")
+        return rows
+
+
+def _window_layers(model: Model) -> list[_WindowLayer]:
+    """The layers of spaCy's `MaxoutWindowEncoder`; none if the model is not one."""
+    if _kind(model) != _thincs("with_array"):
+        return []
+    inner = model.layers[0]
+    found = []
+    for residual in inner.layers if _kind(inner) == _thincs("chain") else [inner]:
+        nodes = [node for node in residual.walk(order="dfs_pre") if _kind(node) != _thincs("chain")]
+        if [_kind(node) for node in nodes] != _WINDOW_LAYER:
+            return []
+        found.append(_WindowLayer(nodes[1].attrs["window_size"], nodes[2], nodes[3]))
+    window = found[0].window
+    # With fewer empty rows between them, Docs would see something of each other.
+    is_same = {layer.window for layer in found} == {window} and model.attrs["pad"] >= len(found) * window > 0
+    return found if is_same else []
+
+
+def _encode_blocks(layers: list[_WindowLayer], pad: int, vectors: list[Any]) -> list[Any]:
+    """Send all Docs through the layers of a `MaxoutWindowEncoder`, some hundred words at a time.
+
+    Args:
+        layers: One after another.
+        pad: How many empty rows are between two Docs, so that they see nothing of each other.
+        vectors: For each Doc an array, (words, width).
+
+    Returns:
+        As `vectors`.
+    """
+    lengths = np.array([len(rows) for rows in vectors if len(rows)])
+    words, ends, width = np.concatenate(vectors), np.cumsum(lengths), vectors[0].shape[1]
+    rows = np.arange(len(words)) + pad * np.repeat(np.arange(len(lengths)), lengths)
+    found = np.empty_like(words)
+    # Only whole Docs: a block ends with the Doc after which another has the multiple of its size.
+    is_last = np.diff(ends // WORDS_A_BLOCK, append=-1) != 0
+    for start, end in pairwise([0, *ends[is_last].tolist()]):
+        block = rows[start:end] - rows[start]
+        padded = np.zeros((int(block[-1]) + 1 + 2 * pad, width), dtype=words.dtype)
+        padded[block + pad] = words[start:end]
+        # Row i of `windows` has row i of `centres` and its neighbours.
+        window = layers[0].window
+        windows = sliding_window_view(padded.reshape(-1), (2 * window + 1) * width)[::width]
+        centres = padded[window : len(padded) - window]
+        for layer in layers[:-1]:
+            centres += layer(np.ascontiguousarray(windows))
+        # Of the last layer no more is asked than the words.
+        block += pad - window
+        found[start:end] = centres[block] + layers[-1](windows[block])
+    return _cut(found, vectors)
+
+
 # What is faster on this machine
 
 
@@ -467,15 +674,20 @@ def _choose_decoding(pipe: EntityRecognizer) -> tuple[EntityRecognizer | None, s
     if batched._known_actions() is None:
         return None, "its actions are not those of spaCy's greedy ner"
     spacys, ours = _time_decoding(pipe, batched)
-    wins = [a < b * CLEARLY_FASTER for a, b in zip(ours, spacys, strict=True)]
-    if not wins[-1]:
+    if (least_words := _faster_from(TRIED_WORDS, spacys, ours)) is None:
         return None, f"spaCy decodes as fast ({spacys[-1]:.1f} µs a word, in batches {ours[-1]:.1f})"
-    # From the size on from which it is faster at all greater ones, too.
-    batched.least_words = TRIED_WORDS[max((i + 1 for i, won in enumerate(wins) if not won), default=0)]
+    batched.least_words = least_words
     return batched, (
         f"{batched.least_words} words or more are decoded together, which takes {ours[-1]:.1f} µs a word in place of "
         f"{spacys[-1]:.1f}"
     )
+
+
+def _faster_from(sizes: Sequence[int], spacys: Sequence[float], ours: Sequence[float]) -> int | None:
+    """The size from which on our way is the faster one, there and at all greater ones, if there is one."""
+    wins = [a < b * CLEARLY_FASTER for a, b in zip(ours, spacys, strict=True)]
+    first = max((i + 1 for i, won in enumerate(wins) if not won), default=0)
+    return sizes[first] if first < len(wins) else None
 
 
 def _obstacle(pipe: EntityRecognizer) -> str | None:
@@ -558,6 +770,69 @@ def _take_faster_products(model: Any, known: dict[tuple[int, int], bool]) -> tup
             node.ops = numpys
             changed += 1
     return changed, total
+
+
+def _take_faster_layers(model: Any, vocab: Vocab) -> tuple[list[str], list[str]]:
+    """Give layers another way where it is the faster one.
+
+    Args:
+        model: A pipe's model; anything else has no layers.
+        vocab: With strings, and with the vectors that the model looks up.
+
+    Returns:
+        What layers do now, and what they could have done that is no faster.
+    """
+    taken, left = [], []
+    for node in list(model.walk()) if isinstance(model, Model) else []:
+        found = _encoding_in_blocks(node) or _embedding_once(node, vocab)
+        if not found or not _is_ready(node):
+            continue
+        what, way, make_input = found
+        times = [_fastest([node.predict, way], partial(make_input, n)) for n in TRIED_LAYER]
+        least_words = _faster_from(TRIED_LAYER, *zip(*times, strict=True))
+        if least_words is None:
+            left.append(f"it is no faster if {what}")
+        else:
+            node._func = _OtherWay(node, way, least_words)
+            taken.append(f"{what}, from {least_words} words on")
+    return taken, left
+
+
+# What a layer does in another way, this way, and what makes input of so many words to time it with
+_LayerChoice = tuple[str, Callable[[Any], list[Any]], Callable[[int], list[Any]]]
+
+
+def _encoding_in_blocks(node: Model) -> _LayerChoice | None:
+    layers = _window_layers(node)
+    if not layers:
+        return None
+
+    def make_vectors(n_words: int) -> list[np.ndarray]:
+        size = (n_words, layers[0].norm.get_dim("nI"))
+        return _split(np.random.default_rng(0).normal(size=size).astype("float32"))
+
+    return "words are encoded in blocks", partial(_encode_blocks, layers, node.attrs["pad"]), make_vectors
+
+
+def _embedding_once(node: Model, vocab: Vocab) -> _LayerChoice | None:
+    looked_at, embed = _attributes(node), node._func
+    if not looked_at:
+        return None
+    # Vectors of parts of words are made from the string.
+    strings = np.array([vocab.strings[text] for text in islice(vocab.strings, max(TRIED_LAYER))], dtype="uint64")
+
+    def make_words(n_words: int) -> list[_Words]:
+        columns = [*looked_at, getattr(vocab.vectors, "attr", ORTH)]
+        # Each of them twice: a thousand words of a text are repeated more often.
+        words = np.random.default_rng(0).choice(strings, size=(n_words // 2, len(columns))).repeat(2, axis=0)
+        return [_Words(part, columns, vocab) for part in _split(words)]
+
+    way = partial(_embed_different_words, lambda docs: embed(node, docs, False)[0], looked_at)
+    return "words that repeat are embedded once", way, make_words
+
+
+def _split(rows: np.ndarray) -> list[np.ndarray]:
+    return np.split(rows, range(TRIED_DOC, len(rows), TRIED_DOC))
 
 
 def _is_numpy_faster(n_out: int, n_in: int) -> bool:

@@ -15,11 +15,13 @@ from spacy.language import Language
 from spacy.pipeline import EntityRecognizer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from spacy.vectors import Vectors
+from spacy.vocab import Vocab
 from thinc.api import Model, NumpyOps, fix_random_seed
 
 from helpers.tiny_teacher import ENCODER, LABELS, MODELS, TEXTS, annotate_gold, make_teacher, write_texts
 from spacy_tinydistill import acceleration, distill
-from spacy_tinydistill.acceleration import BatchEntityRecognizer, accelerate
+from spacy_tinydistill.acceleration import BatchEntityRecognizer, _OtherWay, accelerate
 
 NAMES = ["FACT", "PLACE", "PERSON", "WORK-OF-ART"]
 WORDS = ["Ann", "sings", "in", "Rome", "\n", "  ", "don", "n't", "naïve", "東京", "ok"]
@@ -288,6 +290,8 @@ def test_faster_ways_are_taken_and_say_the_same(nlp, faster):
     found = accelerate(nlp)
     assert type(nlp.get_pipe("ner")) is BatchEntityRecognizer
     assert set(found.changed) == {"tok2vec", "tagger", "ner", "nlp.pipe"}
+    assert "words that repeat are embedded once, from 2 words on" in found.changed["tok2vec"]
+    assert "words are encoded in blocks, from 2 words on" in found.changed["tok2vec"]
     assert "textcat: left alone, nothing in it is known to be slow" in str(found)
     layers = [node for _, pipe in nlp.pipeline for node in pipe.model.walk() if node.has_param("W")]
     assert not any(node.ops.use_blis for node in layers if node.get_param("W").ndim > 1)
@@ -300,6 +304,9 @@ def test_steps_aside_where_spacy_is_as_fast(nlp, faster):
     found = accelerate(nlp)
     assert not found.changed
     assert "spaCy decodes as fast" in found.left_alone["ner"]
+    assert "it is no faster if words that repeat are embedded once" in found.left_alone["tok2vec"]
+    assert "it is no faster if words are encoded in blocks" in found.left_alone["tok2vec"]
+    assert not any(isinstance(node._func, _OtherWay) for node in nlp.get_pipe("tok2vec").model.walk())
     assert nlp.get_pipe("ner") is ner
     assert all(node.ops.use_blis for _, pipe in nlp.pipeline for node in pipe.model.walk())
 
@@ -309,7 +316,7 @@ def test_sizes_that_spacy_is_faster_at_are_left_to_it(nlp, monkeypatch):
 
     def measure(ways: Any, make_input: Any) -> list[float]:
         docs = make_input()
-        if not isinstance(docs, list):
+        if not isinstance(docs, list) or not isinstance(docs[0], Doc):
             return [1.0, 1.0]
         tried.append(sum(map(len, docs)))
         return [1.0, 2.0 if tried[-1] < 16 else 0.5]
@@ -447,6 +454,197 @@ def test_second_call_changes_nothing_more(nlp, faster):
     ner = nlp.get_pipe("ner")
     assert accelerate(nlp).left_alone["ner"] == "it decodes in batches already"
     assert nlp.get_pipe("ner") is ner
+
+
+# Layers
+
+ATTRIBUTES = ["NORM", "PREFIX", "SUFFIX", "SHAPE"]
+
+
+def make_encoder(depth: int = 3, window: int = 1, pieces: int = 2, vectors: bool = False, width: int = 8) -> Model:
+    """A `tok2vec` with random weights."""
+    nlp = spacy.blank("xx", vocab=WITH_VECTORS if vectors else VOCAB)
+    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": width, "include_static_vectors": vectors}
+    encode = {"@architectures": "spacy.MaxoutWindowEncoder.v2", "width": width, "maxout_pieces": pieces}
+    model = {
+        "@architectures": "spacy.Tok2Vec.v2",
+        "embed": embed | {"attrs": ATTRIBUTES, "rows": [50] * 4},
+        "encode": encode | {"depth": depth, "window_size": window},
+    }
+    nlp.add_pipe("tok2vec", config={"model": model})
+    fix_random_seed(0)
+    nlp.initialize()
+    shake(nlp.get_pipe("tok2vec").model)
+    return nlp.get_pipe("tok2vec").model
+
+
+WITH_VECTORS = spacy.blank("xx").vocab
+for number, word in enumerate(WORDS[:6]):
+    WITH_VECTORS.set_vector(word, np.arange(4) + number)
+
+
+def other_ways(model: Model) -> list[str]:
+    """Have a model's layers work in the other way, whether it is faster or not, and name these layers."""
+    found = [node.name for node in model.walk() if acceleration._window_layers(node) or acceleration._attributes(node)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceleration, "_fastest", lambda ways, make_input: [1.0, 0.1])
+        taken, left = acceleration._take_faster_layers(model, VOCAB)
+    assert len(taken) == len(found)
+    assert not left
+    return taken
+
+
+def assert_same_vectors(before: list[np.ndarray], after: list[np.ndarray]) -> None:
+    assert [rows.shape for rows in after] == [rows.shape for rows in before]
+    for ours, plain in zip(after, before, strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-4)
+
+
+@st.composite
+def docs_for_layers(draw: Callable) -> list[Doc]:
+    """Docs with some word, and words with a norm of their own."""
+    docs = []
+    for words in draw(st.lists(st.lists(st.sampled_from(WORDS), max_size=9), max_size=6)):
+        doc = Doc(WITH_VECTORS, words=words)
+        for token in doc:
+            if draw(st.integers(0, 5)) == 0:
+                token.norm_ = draw(st.sampled_from(WORDS))
+        docs.append(doc)
+    return [*docs, Doc(WITH_VECTORS, words=["Rome", "Rome"])]
+
+
+ENCODERS = [(1, 1, 2, False, 8), (4, 1, 3, False, 8), (2, 2, 1, True, 5), (3, 1, 2, True, 24)]
+
+
+@pytest.fixture(params=ENCODERS, ids=str, scope="module")
+def encoders(request) -> tuple[Model, Model]:
+    plain, ours = make_encoder(*request.param), make_encoder(*request.param)
+    assert len(other_ways(ours)) == 2
+    return plain, ours
+
+
+@given(docs=docs_for_layers(), block=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_vectors_are_those_of_spacy(encoders, docs, block):
+    plain, ours = encoders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceleration, "WORDS_A_BLOCK", block)
+        assert_same_vectors(plain.predict(docs), ours.predict(docs))
+
+
+def test_words_are_embedded_once(monkeypatch):
+    model = make_encoder()
+    other_ways(model)
+    rows = []
+    hashed = next(node for node in model.walk() if node.name == "hashembed")
+    forward = hashed._func
+    monkeypatch.setattr(hashed, "_func", lambda node, X, is_train: rows.append(len(X)) or forward(node, X, is_train))
+    docs = [Doc(VOCAB, words=["Ann", "sings", "Ann"]), Doc(VOCAB), Doc(VOCAB, words=["sings", "in", "Ann"])]
+    model.predict(docs)
+    assert rows == [3]
+
+
+def test_words_with_the_same_number_by_chance_stay_different(monkeypatch):
+    plain, ours = make_encoder(), make_encoder()
+    other_ways(ours)
+    monkeypatch.setattr(acceleration, "_MIX", np.zeros(64, dtype="uint64"))
+    docs = [Doc(VOCAB, words=text.split()) for text in TEXTS]
+    assert_same_vectors(plain.predict(docs), ours.predict(docs))
+
+
+def test_layer_norm_is_the_same_to_the_last_bit():
+    layer = acceleration._window_layers(make_encoder().layers[1])[0]
+    windows = np.random.default_rng(0).normal(size=(300, layer.maxout.get_dim("nI"))).astype("float32")
+    assert np.array_equal(layer(windows), layer.norm.predict(layer.maxout.predict(windows)))
+
+
+def test_changed_weights_count_at_once():
+    plain, ours = make_encoder(), make_encoder()
+    other_ways(ours)
+    docs = [Doc(VOCAB, words=text.split()) for text in TEXTS]
+    before = ours.predict(docs)
+    for model in (plain, ours):
+        shake(model)
+    assert abs(before[0] - ours.predict(docs)[0]).max() > 0.1
+    assert_same_vectors(plain.predict(docs), ours.predict(docs))
+
+
+def test_copies_of_layers_have_their_own_weights():
+    ours = make_encoder()
+    other_ways(ours)
+    copied = ours.copy()
+    shake(copied)
+    plain = make_encoder()
+    shake(plain)
+    docs = [Doc(VOCAB, words=text.split()) for text in TEXTS]
+    assert_same_vectors(plain.predict(docs), copied.predict(docs))
+
+
+def test_gradients_are_those_of_spacy():
+    models = make_encoder(), make_encoder()
+    other_ways(models[1])
+    docs = [Doc(VOCAB, words=text.split()) for text in TEXTS]
+    grads = []
+    for is_train in (True, False):
+        for model in models:
+            found, backprop = model(docs, is_train=is_train)
+            backprop([np.ones_like(rows) for rows in found])
+            grads.append({(i, n): node.get_grad(n) for i, node in enumerate(model.walk()) for n in node.grad_names})
+            model.finish_update(lambda key, weights, gradient: (weights, gradient * 0))
+    for other in grads[1:]:
+        assert other.keys() == grads[0].keys()
+        for key, gradient in grads[0].items():
+            np.testing.assert_allclose(other[key], gradient, rtol=1e-3, atol=1e-3)
+
+
+def own_function(node: Model, X: Any, is_train: bool) -> tuple[Any, Callable]:
+    return X, lambda d_output: d_output
+
+
+def with_own_layer(model: Model) -> None:
+    for node in model.walk():
+        if node.name == "layernorm":
+            node._func = own_function
+
+
+def with_less_room_between_docs(model: Model) -> None:
+    model.layers[1].attrs["pad"] -= 1
+    with_own_layer(model.layers[0])
+
+
+def on_a_gpu(model: Model) -> None:
+    for node in model.walk():
+        if node.name == "maxout":
+            node.ops = object()
+
+
+@pytest.mark.parametrize("change", [with_own_layer, with_less_room_between_docs, on_a_gpu])
+def test_layers_that_may_say_something_else_are_left_alone(change):
+    model = make_encoder()
+    change(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceleration, "_fastest", lambda ways, make_input: [1.0, 0.1])
+        assert acceleration._take_faster_layers(model, VOCAB) == ([], [])
+
+
+def test_real_layers_are_timed_with_vectors_of_words_and_of_their_parts():
+    for vocab in (VOCAB, WITH_VECTORS, floret_vocab()):
+        nlp = spacy.blank("xx", vocab=vocab)
+        model = MODELS["tagger"] | {"tok2vec": ENCODER | {"pretrained_vectors": len(vocab.vectors.data) > 0 or None}}
+        nlp.add_pipe("tagger", config={"model": model}).add_label("NOUN")
+        nlp.initialize()
+        taken, left = acceleration._take_faster_layers(nlp.get_pipe("tagger").model, vocab)
+        assert len(taken) + len(left) == 2
+
+
+def floret_vocab() -> Vocab:
+    vocab = spacy.blank("xx").vocab
+    table = np.ones((10, 4), dtype="float32")
+    vocab.vectors = Vectors(data=table, mode="floret", hash_count=1, minn=1, maxn=3, strings=vocab.strings)
+    return vocab
+
+
+# What is left alone
 
 
 class OwnRecognizer(EntityRecognizer):
