@@ -30,5 +30,6 @@ def move_links(app: Sphinx, path: Path, docname: str, content: list[str]) -> Non
         ("](CONTRIBUTING.md", "](contributing.md"),
         ("](LICENSE", "](../LICENSE"),
         ("](CITATION.cff", "](../CITATION.cff"),
+        ("](examples/", "](../examples/"),
     ):
         content[0] = content[0].replace(old, new)
