@@ -11,7 +11,7 @@ from wasabi import MarkdownRenderer
 from ..errors import DistillationError
 from ..files import write_whole
 from .raw_text import NOT_COMPARED, agreement_text, missing_text, tokens_text
-from .table import alignment_warnings, megabytes, percent, score_header, score_rows
+from .table import alignment_warnings, megabytes, percent, score_header, score_rows, writings_text
 from .verdict import weakest_labels
 
 META_NAME = "meta.json"
@@ -157,6 +157,8 @@ def _limits(meta: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
         what = "retention" if elsewhere["overall"]["retention"] is not None else "agreement"
         name, value = cell(Path(elsewhere["path"]).name), percent(elsewhere["overall"][what])
         limits.append(f"On text of another kind, {name} ({elsewhere['documents']:,} texts), {what} is {value} %.")
+    if report["writings"] is not None:
+        limits.append(f"Writing may make a difference. {writings_text(report['writings'])}.")
     named = [
         f"{cell(label)} ({cell(pipe)}, {percent(agreement)} % of {times:,})"
         for agreement, label, pipe, times in weakest_labels(report)[:WEAKEST_LABELS]

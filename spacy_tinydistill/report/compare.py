@@ -39,6 +39,7 @@ from .report import JSON_NAME, Report, find_tried
 from .scores import Side, annotate, non_empty, ratio, score_sides, share_scores
 from .size import count_parameters
 from .speed import measure_speed
+from .writing import compare_writings
 
 
 def compare(
@@ -81,7 +82,8 @@ def compare(
         `compression` (teacher's bytes over student's), `timing` (the texts of a timed pass), `learning_curve` (see
         `curve.read_curve`; empty where the student is not in its run's output), `tried` (see `report.find_tried`),
         `raw_text` (see `raw_text.compare_raw_text`), `elsewhere` (on texts of another kind: `path`, `gold`,
-        `documents`, `retention` and `agreement` by score, `overall`), `usage` (see `model_card.show_usage`), `data`,
+        `documents`, `retention` and `agreement` by score, `overall`), `writings` (see
+        `writing.compare_writings`), `usage` (see `model_card.show_usage`), `data`,
         `machine`, `versions`, `date` (UTC), `command`.
 
     Raises:
@@ -147,6 +149,7 @@ def _compare(
     elsewhere = None
     if others is not None:
         elsewhere = {"path": str(other), **_compare_elsewhere(pipelines, *others)}
+    writings = compare_writings(pipelines["teacher"], pipelines["student"], texts)
     earlier = None
     if against is not None:
         earlier = _compare_with_earlier(str(against), sides, texts, gold, compared)
@@ -168,6 +171,7 @@ def _compare(
             "learning_curve": read_curve(Path(names["student"]).parent / CURVE_NAME),
             "tried": find_tried(folder, described["teacher"]) if folder else [],
             "elsewhere": elsewhere,
+            "writings": writings,
             "against": earlier,
             "usage": show_usage(pipelines["student"]),
             "data": {"path": _name_data(data), "gold": gold is not None, "documents": len(texts), "words": sum(words)},
@@ -223,6 +227,7 @@ def compare_recorded(recorded: Recorded, student: Side, output: Path, *, gpu_id:
             "learning_curve": read_curve(output / CURVE_NAME),
             "tried": find_tried(output, described["teacher"]),
             "elsewhere": None,
+            "writings": None,
             "against": None,
             "usage": show_usage(student.nlp),
             "data": {

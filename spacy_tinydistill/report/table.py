@@ -32,6 +32,7 @@ def print_report(report: dict[str, Any]) -> None:
     for text in alignment_warnings(report):
         msg.warn(text)
     print_raw_text(report["raw_text"])
+    msg.info(writings_text(report["writings"]))
     msg.table(
         resource_rows(report),
         header=("", "Teacher", "Student", "Student is"),
@@ -126,6 +127,13 @@ def resource_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         row("Load time", "load_seconds", lambda s: f"{s:.2f} s", ""),
         row("Peak memory", "peak_memory", megabytes, ""),
     ]
+
+
+def writings_text(writings: dict[str, Any] | None) -> str:
+    """Say in one line how agreement is where people write otherwise."""
+    if writings is None:
+        return "Not compared on other writing, such as lower case: the teacher has an LLM"
+    return "Agreement: " + ", ".join(f"{percent(found['overall'])} % {name}" for name, found in writings.items())
 
 
 def _spread(runs: list[float]) -> float:

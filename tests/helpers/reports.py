@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 
 from spacy_tinydistill.report.compare import Recorded, compare_recorded
 from spacy_tinydistill.report.report import Report
@@ -36,7 +36,7 @@ def spoil(docs: list[Doc]) -> None:
 
 def make_report(judge: Language, sides: tuple[Side, Side], folder: Path) -> Report:
     described = {"name": "en_teacher", "version": "1.0", "path": "teacher", "pipeline": JUDGED_PIPES, "parameters": 5}
-    recorded = Recorded({**described, "bytes": 10**9}, sides[0], DocBin(docs=sides[0].docs), "dev.spacy")
+    recorded = Recorded({**described, "bytes": 10**9}, sides[0], sides[0].docs, "dev.spacy")
     # The model card goes into the pipeline's own folder.
     before = (judge.path / "meta.json").read_bytes()
     try:
