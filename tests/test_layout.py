@@ -57,6 +57,7 @@ WIDE = {
     "student/test_carried_over.py",
     "student/test_disabled.py",
     "student/test_settings.py",
+    "student/test_wrapped_model.py",
     "test_any_input.py",
     "test_architecture.py",
     "test_benchmarks.py",

@@ -1,15 +1,17 @@
-"""Components that wrap somebody else's model: spacy-llm's and spacy-huggingface-pipelines'.
+"""Components that wrap somebody else's model: spacy-llm's, spacy-huggingface-pipelines', and those of a user's own.
 
 spaCy asks its own pipes for their labels, weights and kinds; of these all that is found elsewhere. Neither library is
-imported here.
+imported here, nor is PyTorch.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
+from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 
 from .pipeline import pipes_of
@@ -98,6 +100,19 @@ def excludes(pipe: Any) -> bool:
 def find_module(pipe: Any) -> Any:
     """Find the PyTorch module that a component of spacy-huggingface-pipelines wraps; None for others."""
     return None if _hugging_face_config(pipe) is None else pipe.hf_pipeline.model
+
+
+def wraps_module(pipe: Any) -> bool:
+    """Whether a component of a user's own holds a PyTorch module, itself or in an object that it holds.
+
+    Then it is a model, and no rule that a student should have as it is.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or isinstance(pipe, TrainablePipe) or has_weights_elsewhere(pipe):
+        return False
+    held = list(getattr(pipe, "__dict__", {}).values())
+    inner = [value for one in held for value in getattr(one, "__dict__", {}).values()]
+    return any(isinstance(value, torch.nn.Module) for value in held + inner)
 
 
 def find_weights(pipe: Any) -> Path | None:

@@ -157,6 +157,7 @@ def _scored_spans(pipe: SpanCategorizer, docs: Sequence[Doc], references: Sequen
         # A span_ruler's, or a student's that somebody else annotated.
         if scores is None or len(scores) != len(group):
             return [], 0
-        for span, score in zip(group, scores, strict=True):
+        # Where each span has one label, spaCy's scores have two dimensions.
+        for span, score in zip(group, numpy.ravel(scores), strict=True):
             scored.append((float(score), (span.start_char, span.end_char, span.label_) in right))
     return scored, total

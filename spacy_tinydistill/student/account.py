@@ -65,12 +65,13 @@ def _account_for(name: str, pipe: PipeProfile, config: Config) -> Fate:
     settings = config["distillation"]
     sources = settings.get("student_to_teacher", {})
     named = settings.get("leave_out")
-    learner = next((own for own in config["components"] if sources.get(own, own) == name), None)
-    if learner is not None:
+    learners = [own for own in config["components"] if sources.get(own, own) == name]
+    if learners:
+        learner = learners[0]
         block = config["components"][learner]
         # The block of a lemmatizer of rules has a model, which is none.
         is_taught = (block.get("model") is not None or "source" in block) and not _is_frozen(learner, pipe, config)
-        text = f"mirrored by {learner}" if is_taught else "carried over"
+        text = f"mirrored by {', '.join(learners)}" if is_taught else "carried over"
         return Fate(name, f"{text}, disabled" if learner in config["nlp"].get("disabled", ()) else text)
     if pipe.is_encoder:
         own = [own for own, block in config["components"].items() if block.get("factory") in ENCODERS]

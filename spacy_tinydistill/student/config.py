@@ -6,15 +6,18 @@ from typing import Any
 import spacy
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
 from spacy.util import load_model_from_config
 from thinc.api import Config
 
 from ..components.base import Mirror, Size
 from ..components.registry import find_mirror
 from ..errors import DistillationError
+from ..judge import read_doc
 from ..pipes.pipeline import is_encoder, pipes_of
 from ..pipes.profile import resolve_variables, why_not_carried_over
-from ..pipes.third_party import find_counterpart
+from ..pipes.third_party import find_counterpart, has_weights_elsewhere, is_llm, wraps_module
+from ..web.selftest import choose_examples
 
 # What they have was chosen by a sweep: docs/benchmarks.md.
 SIZES = {
@@ -43,6 +46,16 @@ SIZES = {
 
 # Settings that are functions, which a pipe holds without the names that they have in a config.
 FUNCTIONS = ("scorer", "suggester")
+
+# What can learn a kind of annotation that a model of a user's own writes.
+LEARNERS = {
+    "tag": "tagger",
+    "pos": "morphologizer",
+    "morph": "morphologizer",
+    "lemma": "trainable_lemmatizer",
+    "dep": "parser",
+    "ents": "ner",
+}
 
 # Stands for what a pipe does not hold.
 _NOTHING = object()
@@ -273,34 +286,76 @@ def _mirror_pipes(
     for source, pipe in teacher.components:
         if source not in names:
             continue
-        name, mirrored = source, pipe
-        block: dict[str, Any] = blocks[source]
-        counterpart = find_counterpart(pipe)
-        if counterpart:
-            # What is mirrored is the pipe of spaCy's that can learn what this one writes.
-            factory, block = counterpart
-            mirrored = Language().create_pipe(factory, config=block)
-            name = source if factory in {*teacher.pipe_names, *components} else factory
-            if name != source:
-                sources[name] = source
-        mirror = find_mirror(mirrored, size)
-        if mirror and counterpart and source in teacher.disabled:
-            continue  # To ask somebody else's model costs
-        if mirror:
-            reads_encoder = True
-            missing = [key for key in mirror.needed if key not in block]
-            if missing:
-                raise DistillationError("TD510", pipe=source, settings=", ".join(missing), factory=block["factory"])
-            components[name] = {**_settings_of(mirrored, mirror, block), "model": mirror.model}
-            if mirror.initialize:
-                initialize[name] = mirror.initialize
-        elif why_not_carried_over(pipe) is None:
-            components[name] = {key: _held_setting(pipe, key, value) for key, value in block.items()}
+        counterparts = _counterparts(teacher, source)
+        if source in teacher.disabled and has_weights_elsewhere(pipe):
+            continue  # To ask such a model costs
+        # What is mirrored is the pipe of spaCy's that can learn what this one writes.
+        for factory, settings in counterparts or [(None, blocks[source])]:
+            mirrored = Language().create_pipe(factory, config=settings) if factory else pipe
+            name = source
+            if factory and factory not in {*teacher.pipe_names, *components}:
+                name = factory
+            elif source in components:
+                name = f"{source}_{factory}"
+            mirror = find_mirror(mirrored, size)
+            if mirror:
+                reads_encoder = True
+                missing = [key for key in mirror.needed if key not in settings]
+                if missing:
+                    used = settings.get("factory", factory)
+                    raise DistillationError("TD510", pipe=source, settings=", ".join(missing), factory=used)
+                components[name] = {**_settings_of(mirrored, mirror, settings), "model": mirror.model}
+                if name != source:
+                    sources[name] = source
+                if mirror.initialize:
+                    initialize[name] = mirror.initialize
+            elif why_not_carried_over(pipe) is None:
+                components[name] = {key: _held_setting(pipe, key, value) for key, value in settings.items()}
     if not components:
         raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
     if reads_encoder:
         components = {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **components}
     return components, initialize, sources
+
+
+def _counterparts(teacher: Language, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """List the factories of spaCy's that learn what somebody else's model writes, with settings; none for others."""
+    pipe: Any = teacher.get_pipe(name)
+    if counterpart := find_counterpart(pipe):
+        return [counterpart]
+    if not wraps_module(pipe):
+        return []
+    found: dict[str, dict[str, Any]] = {}
+    are_exclusive = []
+    try:
+        written = [_what_is_written(teacher, name, text) for text in choose_examples(teacher.meta["lang"])]
+    except Exception:  # Of a user's own making. It is told when the teacher is asked, as TD631.
+        return []
+    for doc, kinds in written:
+        found |= {LEARNERS[kind]: {} for kind in kinds if kind in LEARNERS}
+        for key in doc.spans:
+            if f"spans[{key!r}]" in kinds:
+                found["spancat"] = {"spans_key": key}
+        are_exclusive += [abs(sum(doc.cats.values()) - 1) < 0.01] if "cats" in kinds else []
+        if "sents" in kinds and "dep" not in kinds:
+            found["senter"] = {}
+    if are_exclusive:
+        found["textcat" if all(are_exclusive) else "textcat_multilabel"] = {}
+    return list(found.items())
+
+
+def _what_is_written(teacher: Language, name: str, text: str) -> tuple[Doc, list[str]]:
+    """Run a pipe on a text that went through those before it, and list the kinds of annotation that it changes."""
+    doc = teacher.make_doc(text)
+    for other, pipe in pipes_of(teacher):
+        if other == name:
+            break
+        doc = doc if is_llm(pipe) else pipe(doc)  # Each answer of an LLM costs
+    earlier = read_doc(doc, teacher)
+    last: Any = teacher.get_pipe(name)
+    doc = last(doc)
+    later = read_doc(doc, teacher)
+    return doc, [kind for kind in later if later[kind] != earlier.get(kind)]
 
 
 def _settings_of(pipe: Any, mirror: Mirror, block: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What probabilities are worth, by hand."""
 
+from typing import Any
+
 import pytest
 import spacy
 from hypothesis import given
@@ -67,3 +69,17 @@ def test_spans_have_thresholds_from_their_own_on() -> None:
     # Without probabilities nothing is told.
     del doc.spans["sc"].attrs["scores"]
     assert try_thresholds(nlp, [doc], [Reference(gold, {})]) == {}
+
+
+@pytest.mark.parametrize("max_positive", [None, 1, 2])
+def test_spans_as_a_pipe_writes_them(max_positive: int | None) -> None:
+    """With one label for each span, spaCy's scores have two dimensions."""
+    nlp = spacy.blank("en")
+    pipe: Any = nlp.add_pipe("spancat", config={"threshold": 0.0, "max_positive": max_positive})
+    for label in ("A", "B"):
+        pipe.add_label(label)
+    nlp.initialize()
+    doc = nlp("one two three")
+    assert len(doc.spans["sc"])
+    rows = try_thresholds(nlp, [doc], [Reference(doc, {})])["spancat"]
+    assert (rows[0]["precision"], rows[0]["recall"]) == (1.0, 1.0)

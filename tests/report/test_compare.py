@@ -63,9 +63,9 @@ def test_a_folder_of_gold_annotations(tmp_path):
     for name, part in (("a", docs[:2]), ("b", docs[2:])):
         (tmp_path / "dev" / name).mkdir(parents=True)
         DocBin(docs=part).to_disk(tmp_path / "dev" / name / "gold.spacy")
-    texts, found = _read_data(tmp_path / "dev")
-    assert texts == [doc.text for doc in found] == [doc.text for doc in docs]
-    assert [token.tag_ for doc in found for token in doc] == [token.tag_ for doc in docs for token in doc]
+    texts, gold = _read_data(tmp_path / "dev")
+    assert texts == [doc.text for doc in gold] == [doc.text for doc in docs]
+    assert [token.tag_ for doc in gold for token in doc] == [token.tag_ for doc in docs for token in doc]
     (tmp_path / "dev" / "raw.txt").write_text("No annotations here.")
     texts, found = _read_data(tmp_path / "dev")
     assert len(texts) == len(docs) + 1
