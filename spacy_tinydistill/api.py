@@ -22,7 +22,7 @@ from .errors import DistillationError
 from .files import told_if_not_written
 from .output import CONFIG_NAME, DIR_TARGETS, check_store_folder, clear_output, list_folders, take_output
 from .prepare import RecordedRun, Recording, Run, Teacher
-from .student.account import print_fates
+from .student.account import note_vectors, print_fates
 from .summary import print_next_steps, report, score_teacher, silenced, write_origin
 from .targets.folder import Folder
 from .targets.store import Manifest, Store, StoreWriter
@@ -98,6 +98,7 @@ def distill(
             read_checkpoint(output_path / loop.FILE_NAME, run.student, run.lessons)
         msg.good(f"Initialized student pipeline: {', '.join(run.student.pipe_names)}")
         print_fates(run.fates)
+        note_vectors(run.profile, run.config)
         for misfit in run.misfits:
             msg.warn(misfit)
 

@@ -79,7 +79,7 @@ def _print_checks(checks: "list[Check]") -> None:
 
 def _print_run(run: "Run") -> None:
     from ..gold_tokens import count_gold_tokens
-    from ..student.account import print_fates
+    from ..student.account import note_vectors, print_fates
 
     for header in run.headers:
         msg.good(f"Teacher: {header.profile.name}, with {', '.join(header.profile.pipes) or 'no pipes'}")
@@ -87,6 +87,7 @@ def _print_run(run: "Run") -> None:
     for name, (source, rule) in run.plan.items():
         msg.text(f"  {name} learns from {source} ({type(rule).__name__})")
     print_fates(run.fates)
+    note_vectors(run.profile, run.config)
     msg.good("The tokenizers agree")
     if run.labels_known:
         msg.good("The student has all of the teacher's labels")

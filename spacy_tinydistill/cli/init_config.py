@@ -25,7 +25,7 @@ def init_distill_config_cli(
     from ..errors import DistillationError
     from ..pipes.pipeline import load_teacher
     from ..pipes.profile import profile_teacher
-    from ..student.account import account_for_pipes, left_out_unnamed, print_fates
+    from ..student.account import account_for_pipes, left_out_unnamed, note_vectors, print_fates
     from ..student.config import student_config
     from ..student.pipeline import comment_on_teaching
 
@@ -41,7 +41,8 @@ def init_distill_config_cli(
             leave_out=string_to_list(leave_out),
             vectors=vectors,
         )
-        fates = account_for_pipes(profile_teacher(nlp), config)
+        profile = profile_teacher(nlp)
+        fates = account_for_pipes(profile, config)
         unnamed = left_out_unnamed(fates)
         if strict and unnamed:
             raise DistillationError("TD511", pipes="; ".join(f"{pipe}: {why}" for pipe, why in unnamed.items()))
@@ -53,5 +54,6 @@ def init_distill_config_cli(
         except OSError as error:
             raise DistillationError("TD508", path=output_file, reason=error) from None
     print_fates(fates)
+    note_vectors(profile, config)
     msg.good(f"Wrote the config of a {size} student: {', '.join(config['nlp']['pipeline'])}", output_file)
     msg.text(f"python -m spacy distill {teacher} {output_file} --output OUTPUT --paths.distill TEXTS")

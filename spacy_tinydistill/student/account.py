@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from thinc.api import Config
 from wasabi import msg
 
+from ..config_files import interpolate
 from ..pipes.profile import PipeProfile, TeacherProfile
 
 # The factories of what a student's pipes read.
@@ -58,6 +59,17 @@ def warn_of_left_out(fates: Sequence[Fate]) -> None:
             f"Left out: {', '.join(f'{pipe}, {reason}' for pipe, reason in left_out.items())}",
             "To learn one of them, add a pipe to the config and name its teacher in [distillation.student_to_teacher]. "
             "If the student shall not have it, say so with --leave-out or in [distillation] leave_out.",
+        )
+
+
+def note_vectors(teacher: TeacherProfile, config: Config) -> None:
+    """Say that the student has no word vectors where the teacher has some: no pipe of it reads them, but a user may."""
+    count = teacher.meta.get("vectors", {}).get("vectors", 0)
+    if count and not interpolate(config).get("initialize", {}).get("vectors"):
+        msg.info(
+            f"The teacher's {count:,} word vectors are not in the student.",
+            "`token.vector` and `similarity` of its Docs are not the teacher's. It can have vectors of its own: make "
+            "them with `init distill-vectors` and name them with `init distill-config --vectors`.",
         )
 
 

