@@ -37,6 +37,7 @@ NAMES = {
     "ent_id": "entity ids",
     "kb_id": "entity links",
     "cats": "categories",
+    "sentiment": "sentiment",
 }
 
 # Custom attributes in which libraries keep what they calculated with. No annotation: nobody reads them in a student.
@@ -266,6 +267,9 @@ def read_doc(doc: Doc, nlp: Language) -> Annotated:
             f"{place} {label}": [span_id, kb_id, times] for (place, label, span_id, kb_id), times in count.items()
         }
     found["cats"] = _decide(doc.cats, nlp)
+    if doc.sentiment:
+        # A number that is learned is hardly ever the same to the last digit.
+        found["sentiment"] = {"the text": round(doc.sentiment, 1)}
     for key, value in doc.user_data.items():
         if custom := _custom(key):
             name, place = custom

@@ -111,6 +111,7 @@ def test_every_kind_of_annotation_is_compared() -> None:
         doc.set_ents([Span(doc, 0, 1, label="PERSON", kb_id="Q1", span_id="p1")])
         doc.spans["sc"] = [Span(doc, 0, 2, label="A"), Span(doc, 0, 2, label="B"), Span(doc, 0, 2, label="B")]
         doc.cats = {"GLAD": 1.0}
+        doc.sentiment = 0.84
         doc._.judged, doc[1]._.judged, doc[0:2]._.judged = {"a": [1]}, "token", ("span", 2)
         doc._.trf_data = "not compared"
         doc.user_data["readings"] = ["ka"]
@@ -121,8 +122,10 @@ def test_every_kind_of_annotation_is_compared() -> None:
     bare = read_doc(nlp.make_doc("Ann sings well"), nlp)
     assert {kind for kind in said if said[kind] != bare.get(kind)} == {
         *("sents", "tag", "pos", "morph", "lemma", "dep", "head", "ents", "ent_id", "kb_id", "cats"),
+        "sentiment",
         *("spans['sc']", "_.judged", "user_data['readings']"),
     }
+    assert said["sentiment"] == {"the text": 0.8}
     assert said["_.judged"] == {"the text": {"a": [1]}, "4:": "token", "0:9": ["span", 2]}
     assert said["spans['sc']"] == {"0:9 A": ["", "", 1], "0:9 B": ["", "", 2]}
 
