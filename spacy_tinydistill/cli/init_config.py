@@ -27,7 +27,7 @@ def init_distill_config_cli(
     from ..pipes.profile import profile_teacher
     from ..student.account import account_for_pipes, left_out_unnamed, note_vectors, print_fates
     from ..student.config import student_config
-    from ..student.pipeline import comment_on_teaching
+    from ..student.pipeline import comment_on_config
 
     import_code(code_path)
     with numbered_errors():
@@ -50,7 +50,7 @@ def init_distill_config_cli(
             output_file.parent.mkdir(parents=True, exist_ok=True)
             write_config_file(config, output_file)
             with output_file.open("a", encoding="utf-8") as file:
-                file.write(comment_on_teaching(config, nlp))
+                file.write(comment_on_config(config, nlp, teacher))
         except OSError as error:
             raise DistillationError("TD508", path=output_file, reason=error) from None
     print_fates(fates)

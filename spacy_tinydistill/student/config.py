@@ -290,7 +290,8 @@ def _mirror_pipes(
         if source in teacher.disabled and has_weights_elsewhere(pipe):
             continue  # To ask such a model costs
         # What is mirrored is the pipe of spaCy's that can learn what this one writes.
-        for factory, settings in counterparts or [(None, blocks[source])]:
+        ways: list[tuple[str | None, dict[str, Any]]] = [*counterparts] or [(None, blocks[source])]
+        for factory, settings in ways:
             mirrored = Language().create_pipe(factory, config=settings) if factory else pipe
             name = source
             if factory and factory not in {*teacher.pipe_names, *components}:

@@ -120,16 +120,24 @@ def plan_lessons(student: Language, teacher: Language, settings: DistillationCon
     return plan
 
 
-def comment_on_teaching(config: Config, teacher: Language) -> str:
-    """Write the rule of each pipe as comments for a config's file, to take the `#` away and change a setting.
+def comment_on_config(config: Config, teacher: Language, name: str) -> str:
+    """Write what a config cannot say as comments for its file: each pipe's rule, to take the `#` away and change it.
 
     Args:
         config: The student's, without rules of its own.
         teacher: The pipeline.
+        name: Its package or folder.
     """
-    student = make_student(config, profile_teacher(teacher))
+    profile = profile_teacher(teacher)
+    student = make_student(config, profile)
     plan = plan_lessons(student, teacher, read_distillation_config(config))
-    lines = ["", "# How each pipe learns. To change it, take the # away in front of a block's lines."]
+    lines: list[str] = []
+    carried = [own for own, pipe in student.components if _is_carried_over(own, pipe, student, profile)]
+    if carried:
+        lines += ["", f"# `spacy distill` takes what is in {', '.join(carried)} from the teacher."]
+        lines += ["# `spacy train` starts them anew. For the teacher's, also there, make their blocks"]
+        lines += [f'# `source = "{name}"` and name them in [training] frozen_components.']
+    lines += ["", "# How each pipe learns. To change it, take the # away in front of a block's lines."]
     for name, (_, rule) in plan.items():
         block = Config({"rule": describe_rule(rule)}).to_str().strip().split("\n")[1:]
         lines += ["", *(f"# {line}" for line in (f"[distillation.teaching.{name}]", *block))]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import spacy
-from spacy.util import load_config
+from spacy.util import load_config, load_model_from_config
+from thinc.api import Config
 
 from helpers.commands import assert_refused, invoke, spacy_cli
 from helpers.tiny_teacher import LANGUAGE, TEXTS
@@ -54,3 +55,22 @@ def test_the_rule_of_each_pipe_is_there_as_a_comment(tiny_teacher_path: Path, tm
         _, configured = Run(tiny_teacher_path, TEXTS, changed, {}, -1).plan[name]
         assert type(configured) is type(rule)
         assert vars(configured) == vars(rule)
+
+
+def test_a_comment_says_what_spacy_train_would_not_have(tiny_teacher_path: Path, tmp_path: Path) -> None:
+    teacher = spacy.load(tiny_teacher_path)
+    spacy_cli("init", "distill-config", tiny_teacher_path, tmp_path / "plain.cfg")
+    assert "spacy train" not in (tmp_path / "plain.cfg").read_text(encoding="utf-8")
+    teacher.add_pipe("entity_ruler", name="towns").add_patterns([{"label": "TOWN", "pattern": "Rome"}])
+    teacher.to_disk(tmp_path / "teacher")
+    spacy_cli("init", "distill-config", tmp_path / "teacher", tmp_path / "rules.cfg")
+    text = (tmp_path / "rules.cfg").read_text(encoding="utf-8")
+    assert "takes what is in towns from the teacher" in text
+    # As the comment says.
+    source = f'source = "{tmp_path / "teacher"}"'
+    assert source in text
+    start = text.index("[components.towns]")
+    end = text.index("\n[components", start + 1) if "\n[components" in text[start:] else text.index("\n[corpora]")
+    text = f"{text[:start]}[components.towns]\n{source}\n{text[end:]}"
+    nlp = load_model_from_config(Config().from_str(text, interpolate=False))
+    assert [ent.label_ for ent in nlp.get_pipe("towns")(nlp.make_doc("in Rome")).ents] == ["TOWN"]
