@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import chain, islice
+from operator import and_
 from pathlib import Path
 from timeit import default_timer as timer
 from typing import IO, Any
@@ -24,7 +26,7 @@ from .components.base import Lesson
 from .errors import DistillationError
 from .evaluation_log import CURVE_NAME, add_point, cut_back
 from .files import told_if_not_written
-from .pipes.device import fast_matrices, is_out_of_memory
+from .pipes.device import fast_matrices, fetch, is_out_of_memory
 from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
 from .schemas import DistillationConfig, resolving
 from .signals import leave, stop_signals
@@ -368,7 +370,10 @@ class _Update:
         def learn(name: str, pipe: Any, batch: list[Taught]) -> float:
             try:
                 examples = [own_categories(taught.example, pipe) for taught in batch]
-                return float(pipe.update(examples, drop=self.dropout, losses={})[name])
+                losses: dict[str, float] = {}
+                # What is returned is None with a beam.
+                pipe.update(examples, drop=self.dropout, losses=losses)
+                return float(losses[name])
             except ValueError as error:
                 # spaCy's own errors for a loss or scores that are not numbers.
                 if str(error).startswith(("[E910]", "[E940]")):
@@ -521,12 +526,15 @@ def _scale_gradients(student: Language, lessons: dict[str, Lesson], factor: floa
 
 def _check_weights(student: Language, lessons: dict[str, Lesson], progress: Progress) -> None:
     for pipe_name, model in models_of(_pipes_in_use(student, lessons)):
-        for node in nodes_of([model]):
-            weights = [node.get_param(name) for name in node.param_names if node.has_param(name)]
-            finite = [node.ops.xp.isfinite(array).all() for array in weights]
-            finite += [tensor.isfinite().all() for shim in node.shims for tensor in shim._model.parameters()]
-            if not all(finite):
-                raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
+        nodes = list(nodes_of([model]))
+        weights = [(node, node.get_param(name)) for node in nodes for name in node.param_names if node.has_param(name)]
+        # A GPU is asked once, not for each layer.
+        finite = fetch([node.ops.xp.isfinite(array).all() for node, array in weights])
+        tensors = [
+            tensor.isfinite().all() for node in nodes for shim in node.shims for tensor in shim._model.parameters()
+        ]
+        if not all(finite) or (tensors and not reduce(and_, tensors)):
+            raise DistillationError("TD304", pipe=pipe_name, step=progress.step, epoch=progress.epoch)
 
 
 def _models(student: Language, lessons: dict[str, Lesson]) -> Iterator[Model]:

@@ -107,15 +107,15 @@ def unexplained_variance(student: Floats2d, explained: Floats2d) -> tuple[Floats
     xp = get_array_module(student)
     difference = student - explained
     centred = student - xp.mean(student, axis=0)
-    variance = float(xp.sum(centred**2))
-    if variance <= EPSILON * float(xp.sum(student**2)):
-        return xp.zeros_like(student), xp.zeros_like(student), 0.0
-    unit = variance / len(student)
-    loss = float(xp.sum(difference**2)) / unit
-    return 2 / unit * (difference - loss / len(student) * centred), -2 / unit * difference, loss
+    variance = xp.sum(centred**2)
+    # Not decided by an `if`, for which a GPU's number would have to be waited for.
+    differs = variance > EPSILON * xp.sum(student**2)
+    scale = xp.where(differs, len(student) / xp.where(differs, variance, 1), 0).astype(student.dtype)
+    loss = scale * xp.sum(difference**2)
+    return 2 * scale * (difference - loss / len(student) * centred), -2 * scale * difference, float(loss)
 
 
-def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]) -> tuple[Floats4d, float]:
+def attention_error(student: Sequence[Floats4d], teacher: Sequence[Floats4d]) -> tuple[list[Floats4d], float]:
     """Compare attention scores before the softmax (eq. 7).
 
     L_attn = 1/h * sum over the h heads of MSE(A_i^S, A_i^T), with A_i of shape (l, l) for a sequence of l pieces. Here:
@@ -123,24 +123,26 @@ def attention_error(student: Floats4d, teacher: Floats4d, lengths: Sequence[int]
     L_attn for each sequence, so a piece weighs the same in short and long sequences.
 
     Args:
-        student: Scores before the softmax, shape (sequences, heads, pieces, pieces).
-        teacher: The teacher's scores, same shape. A score of minus infinity, as for later pieces in GPT-2, means that a
-            piece is not attended to: such pairs are left out, and l does not count them.
-        lengths: The number of pieces in each sequence, without the padding at its end. The scores of the padding do not
-            matter.
+        student: Scores before the softmax, for each group of sequences that have the same shape: (sequences, heads,
+            pieces, pieces).
+        teacher: The teacher's scores, same shapes. A score of minus infinity, as for later pieces in GPT-2 and for
+            padding, means that a piece is not attended to: such pairs are left out, and l does not count them.
 
     Returns:
-        The gradient with respect to `student`, 2 (A^S - A^T) / (h l), 0 in the padding, same shape; and the loss summed
-        over the pieces.
+        The gradient with respect to each of `student`, 2 (A^S - A^T) / (h l), 0 where pairs are left out, same shapes;
+        and the loss summed over the pieces.
     """
-    xp = get_array_module(student)
-    n_heads, n_pieces = student.shape[1:3]
-    is_piece = xp.arange(n_pieces)[None, :] < xp.asarray(lengths)[:, None]
-    is_pair = (is_piece[:, :, None] & is_piece[:, None, :])[:, None] & (teacher != -xp.inf)
-    # Not multiplied by the mask: 0 times infinity is NaN.
-    difference = xp.where(is_pair, student, 0) - xp.where(is_pair, teacher, 0)
-    weighted = difference / (n_heads * xp.maximum(_count(is_pair), 1)).astype(student.dtype)
-    return 2 * weighted, float((weighted * difference).sum())
+    gradients, losses = [], []
+    for ours, theirs in zip(student, teacher, strict=True):
+        xp = get_array_module(ours)
+        is_pair = theirs != -xp.inf
+        # Not multiplied by the mask: 0 times infinity is NaN.
+        difference = xp.where(is_pair, ours, 0) - xp.where(is_pair, theirs, 0)
+        weighted = difference / (ours.shape[1] * xp.maximum(_count(is_pair), 1)).astype(ours.dtype)
+        gradients.append(2 * weighted)
+        losses.append((weighted * difference).sum())
+    # A number on a GPU is waited for once.
+    return gradients, float(sum(losses))
 
 
 def centre_attention(scores: Any, is_pair: Any) -> Any:

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
+from spacy.util import minibatch
 from spacy.vectors import Vectors
 from tqdm.auto import tqdm
 
 from .errors import DistillationError
-from .pipes.encoder import Floats, token_layers
+from .pipes.encoder import Floats, copy_from_gpu, token_layers
 from .pipes.order import check_tokens_stay, pipes_before
 from .pipes.precision import fastest_precision
 
@@ -169,7 +170,8 @@ def embed_words(teacher: Language, encoder: str, words: Sequence[str]) -> Floats
     docs = (Doc(teacher.vocab, words=[words[i]]) for i in order)
     pipe: Any = teacher.get_pipe(encoder)
     encoded = pipe.pipe(_run_before(teacher, encoder, docs), batch_size=BATCH_SIZE)
-    rows = [token_layers(doc, pipe)[-1][0] for doc in tqdm(encoded, desc="Words", total=len(words), disable=None)]
+    progress = tqdm(encoded, desc="Words", total=len(words), disable=None)
+    rows = [vectors[0] for _, vectors in _last_layers(progress, pipe)]
     return _to_length_1(np.stack(rows)[np.argsort(order)])
 
 
@@ -188,8 +190,8 @@ def embed_contexts(
     pipe: Any = teacher.get_pipe(encoder)
     docs = map(teacher.tokenizer, sorted(texts, key=len))
     encoded = pipe.pipe(_run_before(teacher, encoder, docs), batch_size=CONTEXT_BATCH_SIZE)
-    for doc in tqdm(encoded, desc="Texts", total=len(texts), disable=None):
-        hidden = _to_length_1(token_layers(doc, pipe)[-1])
+    for doc, vectors in _last_layers(tqdm(encoded, desc="Texts", total=len(texts), disable=None), pipe):
+        hidden = _to_length_1(vectors)
         owners = np.asarray([rows.get(token.norm_, -1) for token in doc])
         sums = np.zeros((len(words), hidden.shape[1]), dtype="f") if sums is None else sums
         np.add.at(sums, owners[owners >= 0], hidden[owners >= 0])
@@ -215,6 +217,14 @@ def add_contexts(alone: Floats, sums: Floats, counts: NDArray[np.int64]) -> Floa
     in_context = sums / np.maximum(met, 1)
     in_context -= in_context[counts > 0].mean(axis=0) if counts.any() else 0.0
     return ((alone - alone.mean(axis=0)) + met * in_context) / (1 + met)
+
+
+def _last_layers(docs: Iterable[Doc], encoder: Any) -> Iterator[tuple[Doc, Floats]]:
+    """Read the vectors that an encoder left on Docs; they leave a GPU as many at once as went through it."""
+    for batch in minibatch(docs, CONTEXT_BATCH_SIZE):
+        found = [(doc, token_layers(doc, encoder)) for doc in batch]
+        copy_from_gpu((layers, [-1]) for _, layers in found)
+        yield from ((doc, layers[-1]) for doc, layers in found)
 
 
 def _first_words(teacher: Language, texts: Iterator[str], n_words: int) -> Iterator[str]:

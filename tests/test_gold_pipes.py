@@ -10,6 +10,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
+from helpers.one_pipe import FACTORIES, annotate, teach
 from helpers.tiny_teacher import LANGUAGE, MODELS
 from spacy_tinydistill import distill
 from spacy_tinydistill.components.annotations import own_categories
@@ -92,3 +93,13 @@ def test_a_classifier_sees_its_own_categories() -> None:
     assert seen.predicted is example.predicted
     assert own_categories(example, nlp.add_pipe("tagger")) is example
     assert example.reference.cats == {"SAD": 1.0, "GLAD": 0.0, "MUSIC": 1.0}
+
+
+@pytest.mark.parametrize("factory", ["beam_ner", "beam_parser"])
+def test_gold_for_a_pipe_with_a_beam(tmp_path: Path, factory: str) -> None:
+    """Whose `update` returns nothing."""
+    teacher = teach(factory, **FACTORIES[factory])
+    DocBin(docs=[annotate(teacher).reference]).to_disk(tmp_path / "gold.spacy")
+    overrides = QUICK | {"paths.gold": str(tmp_path / "gold.spacy"), "distillation.max_steps": 2}
+    distill(teacher, TEXTS, output=tmp_path / "run", overrides=overrides)
+    assert (tmp_path / "run" / "model-last").is_dir()

@@ -65,6 +65,7 @@ WIDE = {
     "test_examples.py",
     "test_fuzz.py",
     "test_gold_pipes.py",
+    "test_gpu_rehearsal.py",
     "test_hugging_face.py",
     "test_kept.py",
     "test_languages.py",

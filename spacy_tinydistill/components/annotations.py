@@ -69,7 +69,9 @@ class AnnotationsLesson(Lesson):
         examples = [
             Example(doc, read_annotated(arrays, self.student)) for doc, arrays in zip(docs, targets, strict=True)
         ]
-        losses = self.student.update(examples, drop=dropout, losses={})
+        losses: dict[str, float] = {}
+        # What is returned is None with a beam.
+        self.student.update(examples, drop=dropout, losses=losses)
         return float(losses[self.student.name])
 
 

@@ -11,7 +11,7 @@ from thinc.api import Linear, Model, chain, with_array
 
 from ..errors import DistillationError
 from ..losses import mean_squared_error
-from ..pipes.encoder import all_layers, token_layers
+from ..pipes.encoder import all_layers, copy_from_gpu, token_layers
 from ..pipes.pipeline import is_encoder
 from ..targets.records import Arrays
 from .base import Lesson, Reads, TeachingRule
@@ -45,7 +45,9 @@ class HiddenStates(TeachingRule):
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `vectors`, float16, shape (tokens, layers, width)."""
-        return [{"vectors": token_layers(doc, teacher).stack(self.layers)} for doc in docs]
+        found = [token_layers(doc, teacher) for doc in docs]
+        copy_from_gpu((one, self.layers) for one in found)
+        return [{"vectors": one.stack(self.layers)} for one in found]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Name the layers and their width, which are found out on one word.
@@ -91,8 +93,8 @@ class HiddenStatesLesson(Lesson):
         projected, backprop = self.model.begin_update(docs)
         gradient, loss = self._compare(projected, targets)
         by_token: Any = gradient.reshape(-1, projected[0].shape[1])
-        ops = self.model.ops
-        backprop(ops.unflatten(by_token, ops.asarray1i([len(rows) for rows in projected])))
+        lengths: Any = [len(rows) for rows in projected]
+        backprop(self.model.ops.unflatten(by_token, lengths))
         return loss
 
     def score(self, docs: Sequence[Doc], targets: Sequence[Arrays]) -> float:

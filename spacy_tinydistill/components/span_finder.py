@@ -7,6 +7,7 @@ import numpy
 from spacy.pipeline import SpanFinder
 from spacy.tokens import Doc
 
+from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
 from .base import Mirror, Size
@@ -37,7 +38,7 @@ class SpanBounds(SoftLabels):
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `probabilities`, float16, shape (tokens, 2)."""
-        scores = teacher.model.ops.to_numpy(teacher.predict(docs)).astype("float16")
+        (scores,) = fetch([teacher.predict(docs).astype("float16")])
         ends = numpy.cumsum([len(doc) for doc in docs])[:-1]
         return [{"probabilities": rows} for rows in numpy.split(scores, ends)]
 

@@ -9,6 +9,7 @@ from spacy.pipeline.spancat import SpanCategorizer, ngram_suggester, preset_span
 from spacy.tokens import Doc
 from thinc.types import Ragged
 
+from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
 from .base import Mirror, Reads, Size, output_activation
@@ -58,10 +59,10 @@ class SpanLabels(SoftLabels):
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `spans`, int32, shape (spans, 2), start and end; `probabilities`, float16, (spans, labels)."""
         spans, scores = teacher.predict(docs)
-        ops = teacher.model.ops
-        ends = numpy.cumsum(ops.to_numpy(spans.lengths))[:-1]
-        bounds = ops.to_numpy(spans.dataXd).reshape((-1, 2)).astype("int32")
-        probabilities = ops.to_numpy(scores).reshape((-1, len(self.list_labels(teacher)))).astype("float16")
+        lengths, bounds, probabilities = fetch([spans.lengths, spans.dataXd, scores.astype("float16")])
+        ends = numpy.cumsum(lengths)[:-1]
+        bounds = bounds.reshape((-1, 2)).astype("int32")
+        probabilities = probabilities.reshape((-1, len(self.list_labels(teacher))))
         return [
             {"spans": doc_bounds, "probabilities": doc_probabilities}
             for doc_bounds, doc_probabilities in zip(

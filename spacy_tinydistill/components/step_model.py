@@ -10,6 +10,8 @@ from spacy.ml._precomputable_affine import PrecomputableAffine
 from spacy.ml.parser_model import ParserStepModel
 from thinc.api import Linear, Model, NumpyOps
 
+from ..pipes.device import fetch
+
 # With NumPy's own BLAS; see device.fast_matrices. Typed as Any: Thinc's types tell arrays apart by their dimensions.
 NUMPY_OPS: Any = NumpyOps(use_blis=False)
 
@@ -76,7 +78,7 @@ class StepModel:
         self.table = self.lower.predict(vectors).reshape(-1, self.n_units * self.n_pieces)
         self.bias = self.lower.get_param("b").reshape(-1)
         # The walk through the states takes place on the CPU, and has many small steps.
-        self.cpu_table, self.cpu_bias = (self.lower.ops.to_numpy(array) for array in (self.table, self.bias))
+        self.cpu_table, self.cpu_bias = fetch([self.table, self.bias])
         self.first_rows = numpy.arange(self.n_places, 2 * self.n_places, dtype="int32")
         # spaCy's function asks its model nothing but the number of places.
         self.places = SimpleNamespace(state2vec=SimpleNamespace(nF=self.n_places))

@@ -6,6 +6,7 @@ from typing import Any
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.tokens import Doc
 
+from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
 from .base import Mirror, Size
@@ -50,8 +51,8 @@ class TextLabels(SoftLabels):
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `probabilities`, float16, shape (labels,)."""
-        scores = teacher.model.ops.to_numpy(teacher.predict(docs))
-        return [{"probabilities": row} for row in scores.astype("float16")]
+        (scores,) = fetch([teacher.predict(docs).astype("float16")])
+        return [{"probabilities": row} for row in scores]
 
     def list_labels(self, pipe: Any) -> list[str]:
         """Name a pipe's labels, in its order."""

@@ -9,6 +9,7 @@ from spacy.pipeline import EditTreeLemmatizer, Morphologizer, SentenceRecognizer
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays, pack_soft_labels, unpack_soft_labels
 from .base import Mirror, Size
@@ -54,7 +55,7 @@ class TokenLabels(SoftLabels):
         """Record `probabilities` and `labels`, shape (tokens, k): see `targets.pack_soft_labels`."""
         with _normalized(teacher.model):
             scores = teacher.model.predict(docs)
-        return [pack_soft_labels(teacher.model.ops.to_numpy(rows), self.top_k) for rows in scores]
+        return [pack_soft_labels(rows, self.top_k) for rows in fetch(scores)]
 
     def list_labels(self, pipe: Any) -> list[str]:
         """Name a pipe's labels; a lemmatizer's are the edit trees' own text, since their numbers differ."""

@@ -14,7 +14,7 @@ from thinc.types import Floats2d
 
 from ..errors import DistillationError
 from ..losses import attention_error, centre_attention, map_layers, mean_squared_error, unexplained_variance
-from ..pipes.encoder import all_layers, attention, piece_attention, token_layers
+from ..pipes.encoder import all_layers, attention, copy_from_gpu, piece_attention, token_layers
 from ..pipes.pipeline import is_encoder
 from ..targets.records import Arrays
 from ..tiny_transformer.encoder import Watch, find_transformer, own_pieces
@@ -101,7 +101,18 @@ class TransformerLayers(TeachingRule):
         to nothing, and `pieces`, int32, their numbers; of a Doc that went through in several windows no attention and
         no pieces.
         """
-        return [self._record(teacher, doc) for doc in docs]
+        layers = [token_layers(doc, teacher) for doc in docs]
+        shown = [piece_attention(doc) if self.attention_weight else None for doc in docs]
+        mapping = map_layers(self.layers, self.n_layers, len(layers[0]) - 1)
+        # The first layer of attention is that of the first layer above the embeddings.
+        attending = [layer - 1 for layer in mapping]
+        chosen = [0] * bool(self.embeddings_weight) + mapping * bool(self.hidden_weight)
+        wanted: list[Any] = [(one, chosen) for one in layers]
+        copy_from_gpu(wanted + [(found[1], attending) for found in shown if found])
+        return [
+            self._pack(one.stack(chosen) if chosen else None, found, attending)
+            for one, found in zip(layers, shown, strict=True)
+        ]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Name the layers and what is to be known of them, which is found out on one word.
@@ -175,19 +186,13 @@ class TransformerLayers(TeachingRule):
         }
         return [name for name, weight in weights.items() if weight]
 
-    def _record(self, teacher: Any, doc: Doc) -> Arrays:
-        found = token_layers(doc, teacher)
-        mapping = map_layers(self.layers, self.n_layers, len(found) - 1)
-        chosen = [0] * bool(self.embeddings_weight) + mapping * bool(self.hidden_weight)
-        arrays: Arrays = {}
-        if chosen:
-            arrays["vectors"] = found.stack(chosen)
+    def _pack(self, vectors: numpy.ndarray | None, shown: Any, attending: list[int]) -> Arrays:
+        arrays: Arrays = {} if vectors is None else {"vectors": vectors}
         if self.attention_weight:
             arrays["pieces"] = numpy.zeros(0, dtype="int32")
-            if shown := piece_attention(doc):
+            if shown:
                 arrays["pieces"], scores = shown
-                # scores[0] is that of the first layer above the embeddings.
-                arrays["attention"] = numpy.stack([scores[layer - 1] for layer in mapping]).astype("float16")
+                arrays["attention"] = numpy.stack([scores[layer] for layer in attending]).astype("float16")
         return arrays
 
 
@@ -275,38 +280,40 @@ class TransformerLayersLesson(Lesson):
 
     def _compare_attention(self, targets: Sequence[Arrays]) -> Iterator[tuple[float, Callable[[], None]]]:
         """Compare attention; see `_compare_vectors`."""
+        if not self.weight:
+            return
         ops: Any = self.model.ops
-        groups = [self._attention_of(group, targets) for group in _groups(self.watch.windows)] if self.weight else []
+        groups = [self._attention_of(group, targets) for group in _groups(self.watch.windows)]
+        # All of them go to the device at once.
+        flat = ops.asarray1f(numpy.concatenate([group.ravel() for group in groups]))
+        ends = numpy.cumsum([group.size for group in groups])[:-1]
+        taught = [part.reshape(group.shape) for part, group in zip(ops.xp.split(flat, ends), groups, strict=True)]
         for layer, scores in enumerate(self.watch.scores):
-            gradients, loss = [], 0.0
-            for group, (teacher, lengths) in zip(scores, groups, strict=True):
-                taught = ops.asarray4f(teacher[layer])
-                # As the teacher's are: what is the same for a whole row does not change the softmax.
-                centred = centre_attention(group, taught != -ops.xp.inf)
-                gradient, part = attention_error(centred, taught, lengths)
-                # Its rows have a mean of 0 already, so it is that of the scores too.
-                gradients.append(self.weight * gradient)
-                loss += self.weight * part
-            yield loss, partial(self.watch.d_scores.append, gradients)
+            teacher = [group[layer] for group in taught]
+            # As the teacher's are: what is the same for a whole row does not change the softmax.
+            centred = [
+                centre_attention(ours, theirs != -ops.xp.inf) for ours, theirs in zip(scores, teacher, strict=True)
+            ]
+            gradients, loss = attention_error(centred, teacher)
+            # Their rows have a mean of 0 already, so they are those of the scores too.
+            weighted = [self.weight * gradient for gradient in gradients]
+            yield self.weight * loss, partial(self.watch.d_scores.append, weighted)
 
-    def _attention_of(
-        self, group: list[tuple[int, Any]], targets: Sequence[Arrays]
-    ) -> tuple[list[numpy.ndarray], list[int]]:
+    def _attention_of(self, group: list[tuple[int, Any]], targets: Sequence[Arrays]) -> numpy.ndarray:
         """Gather what the teacher's attention is in sequences of equal length, where it is of the same pieces.
 
         Returns:
-            For each layer its scores, float32, shape (sequences, heads, pieces, pieces), and for each sequence its
-            length, 0 where there is nothing to learn.
+            Its scores, float32, shape (layers, sequences, heads, pieces, pieces); minus infinity where there is nothing
+            to learn.
         """
         n_heads, length = self.watch.scores[0][0].shape[1], len(group[0][1])
-        found = numpy.zeros((len(self.watch.scores), len(group), n_heads, length, length), dtype="float32")
-        lengths = [0] * len(group)
+        shape = (len(self.watch.scores), len(group), n_heads, length, length)
+        found = numpy.full(shape, -numpy.inf, dtype="float32")
         for i, (doc, pieces) in enumerate(group):
             arrays = targets[doc] if doc >= 0 else {}
             if "attention" in arrays and numpy.array_equal(arrays["pieces"], pieces):
                 found[:, i] = arrays["attention"]
-                lengths[i] = length
-        return list(found), lengths
+        return found
 
 
 def _groups(windows: Any) -> Iterator[list[tuple[int, Any]]]:

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
+from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
 from ..targets.records import Arrays
 from .base import Average, Lesson, Mirror, Size, TeachingRule, check_temperature, match_labels, match_teachers
@@ -63,9 +64,9 @@ class Transitions(TeachingRule):
 
     def record(self, teacher: Any, docs: Sequence[Doc]) -> list[Arrays]:
         """Record `vectors`, float16, shape (tokens, hidden width of the teacher's step model)."""
-        vectors = teacher.model.ops.to_numpy(teacher.model.get_ref("tok2vec").predict(docs))
+        (vectors,) = fetch([teacher.model.get_ref("tok2vec").predict(docs).astype("float16")])
         ends = numpy.cumsum([len(doc) for doc in docs])[:-1]
-        return [{"vectors": rows} for rows in numpy.split(vectors.astype("float16"), ends)]
+        return [{"vectors": rows} for rows in numpy.split(vectors, ends)]
 
     def describe(self, teacher: Any) -> dict[str, Any]:
         """Name the teacher's actions, in its order, and copy its step model's weights."""

@@ -1,6 +1,6 @@
 """How a teacher's encoder is read: the vectors of a Doc's tokens, layer by layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 
 from ..errors import DistillationError
 from ..losses import centre_attention
+from .device import fetch
 
 Floats = NDArray[np.float32]
 
@@ -59,17 +60,27 @@ def attention(encoder: Any) -> Iterator[None]:
         config._attn_implementation, config.output_attentions = before
 
 
-def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], list[Floats]] | None":
-    """Read the attention that `attention` had left on a Doc.
+def copy_from_gpu(found: "Iterable[tuple[TokenLayers | AttentionLayers, Sequence[int]]]") -> None:
+    """Copy some layers of several Docs from a GPU, all of them at once: reading them copies nothing more.
 
-    What a transformer shows is the softmax of its scores, whose logarithm is the scores less a number for each row:
-    this one is chosen so that a row's mean is 0. Where a piece attends to nothing, as GPT-2's to those after them, the
-    score is minus infinity, and the mean is that of the others.
+    Args:
+        found: Layers that were found, and which of them are to be read.
+    """
+    places: list[tuple[Any, Any]] = []
+    for one, numbers in found:
+        places += [(one.layers, number) for number in numbers]
+        places += [(vars(one), "lengths")] * isinstance(one, TokenLayers)
+    for (holder, key), copy in zip(places, fetch([holder[key] for holder, key in places]), strict=True):
+        holder[key] = copy
+
+
+def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], AttentionLayers] | None":
+    """Read the attention that `attention` had left on a Doc.
 
     Returns:
         The numbers of the Doc's pieces, among them [CLS] and [SEP] where the transformer reads any, shape (pieces,),
-        and for each layer the scores before the softmax, shape (heads, pieces, pieces). None where the Doc went through
-        in several windows, or where its encoder shows no attention from each piece to each.
+        and the attention of each layer between them. None where the Doc went through in several windows, or where its
+        encoder shows no attention from each piece to each.
     """
     output: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
     found = output.model_output.get("attentions") if hasattr(output, "align") else None
@@ -81,12 +92,36 @@ def piece_attention(doc: Doc) -> "tuple[NDArray[np.int32], list[Floats]] | None"
     # Not by `wordpieces.lengths`: it leaves out a "[PAD]" of the text's own, and has the padding in it where a batch
     # is as long as the tokenizer allows.
     pieces = np.flatnonzero(output.wordpieces.attention_mask[0])
-    return ids[pieces], [_undo_softmax(to_numpy(layer[0])[:, pieces][:, :, pieces]) for layer in found]
+    return ids[pieces], AttentionLayers([layer[0] for layer in found], pieces)
 
 
-def _undo_softmax(attention: Any) -> Floats:
-    with np.errstate(divide="ignore"):
-        return centre_attention(np.log(attention.astype("f")), attention > 0)
+class AttentionLayers:
+    """A Doc's attention, layer by layer."""
+
+    def __init__(self, layers: list[Any], pieces: "NDArray[np.int64]") -> None:
+        """Take note of where it is; nothing is copied yet.
+
+        Args:
+            layers: After the softmax, each on any device, of shape (heads, rows, rows).
+            pieces: Which rows are pieces; the others are padding.
+        """
+        self.layers = layers
+        self.pieces = pieces
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def __getitem__(self, layer: int) -> Floats:
+        """Read a layer's scores before the softmax, float32, shape (heads, pieces, pieces).
+
+        What a transformer shows is the softmax of its scores, whose logarithm is the scores less a number for each row:
+        this one is chosen so that a row's mean is 0. Where a piece attends to nothing, as GPT-2's to those after them,
+        the score is minus infinity, and the mean is that of the others.
+        """
+        shown = to_numpy(self.layers[layer])[:, self.pieces][:, :, self.pieces]
+        with np.errstate(divide="ignore"):
+            return centre_attention(np.log(shown.astype("f")), shown > 0)
 
 
 def token_layers(doc: Doc, encoder: Any) -> "TokenLayers":
@@ -117,9 +152,9 @@ class TokenLayers:
             pieces: Which these are, token after token; where there are none, all in their order.
         """
         self.doc = doc
-        self.layers = layers
-        self.lengths = to_numpy(lengths)
-        self.pieces = pieces
+        self.layers = list(layers)
+        self.lengths = lengths
+        self.pieces = None if pieces is None else to_numpy(pieces)
         if any(layer.ndim < 2 for layer in layers) or len(self.lengths) != len(doc):
             raise DistillationError("TD523", text=doc.text)
 
@@ -129,12 +164,13 @@ class TokenLayers:
 
     def __getitem__(self, layer: int) -> Floats:
         """Pool a layer: the mean of each token's pieces, zeros for a token without; float32, shape (tokens, width)."""
-        vectors = self.layers[layer]
+        vectors = to_numpy(self.layers[layer])
         vectors = vectors.reshape(-1, vectors.shape[-1])
-        vectors = to_numpy(vectors if self.pieces is None else vectors[self.pieces])
+        vectors = vectors if self.pieces is None else vectors[self.pieces]
+        lengths = to_numpy(self.lengths)
         sums = np.zeros((len(self.doc), vectors.shape[1]), dtype="f")
-        np.add.at(sums, np.repeat(np.arange(len(self.doc)), self.lengths), vectors)
-        return sums / np.maximum(self.lengths, 1)[:, None].astype("f")
+        np.add.at(sums, np.repeat(np.arange(len(self.doc)), lengths), vectors)
+        return sums / np.maximum(lengths, 1)[:, None].astype("f")
 
     def stack(self, layers: Sequence[int]) -> NDArray[np.float16]:
         """Pool some layers, to be recorded: float16, shape (tokens, layers, width).

@@ -51,7 +51,9 @@ def score_sides(teacher: Side, student: Side, gold: Sequence[Doc] | None = None)
     against_teacher = _score(student.nlp, student.docs, _said(teacher, student.nlp))
     known = _flatten(_score(teacher.nlp, teacher.docs[:1], _said(teacher, teacher.nlp))) if teacher.docs else {}
     agreement = {
-        name: value for name, value in _flatten(against_teacher).items() if name in known and _is_number_or_none(value)
+        name: value
+        for name, value in _flatten(against_teacher).items()
+        if name in known and _is_number_or_none(value) and not _is_by_label(name)
     }
     scores = {
         # Scorers call it 0 where there is nothing to score.
@@ -69,8 +71,11 @@ def score_sides(teacher: Side, student: Side, gold: Sequence[Doc] | None = None)
     retention = {
         name: ratio(scores["student"][name], value)
         for name, value in scores["teacher"].items()
-        # Scores by label are nested, and None where one of the two has nothing to score.
-        if name in scores["student"] and _is_number_or_none(value) and _is_number_or_none(scores["student"][name])
+        if name in scores["student"]
+        and _is_number_or_none(value)
+        and _is_number_or_none(scores["student"][name])
+        # Scores by label are nested, and None where there is nothing to score.
+        and not _is_by_label(name)
     }
     kept = {name: weight for name, weight in weights.items() if retention.get(name) is not None}
     return {
@@ -188,6 +193,10 @@ def _plain(value: Any) -> Any:
     except (TypeError, ValueError):
         return str(value)
     return number if math.isfinite(number) else None
+
+
+def _is_by_label(name: str) -> bool:
+    return name.endswith(("_per_type", "_per_feat"))
 
 
 def _is_number_or_none(value: Any) -> bool:

@@ -227,8 +227,8 @@ class Watch:
 
 def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Floats2d], Callable]:
     ops: Any = model.ops
-    lengths = ops.asarray1i([len(doc) for doc in docs])
-    if not lengths.sum():
+    lengths = [len(doc) for doc in docs]
+    if not any(lengths):
         return [ops.alloc2f(0, model.get_dim("nO")) for _ in docs], lambda gradients: []
     shim: Any = model.shims[0]
     pieces = (shim.mixed if is_train else None) or model.attrs["pieces"]
@@ -237,12 +237,13 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Fl
     inputs = (shim.device, model.attrs["dropout_rate"], watch.scored if watch else [])
     # One call for each chunk, whose pieces are pooled when all of them are there.
     outputs = [shim(_to_torch(chunk, *inputs), is_train) for chunk in windows.chunks]
-    tokens, shares = ops.asarray1i(windows.tokens), ops.asarray1f(windows.shares)
+    # The pieces that belong to no token have no share, so any token may have them.
+    tokens, shares = ops.asarray1i(numpy.maximum(windows.tokens, 0)), ops.asarray1f(windows.shares)
 
     def pool(layer: int) -> Floats2d:
         hidden = ops.xp.concatenate([torch2xp(encoded.vectors[layer].detach()) for encoded, _ in outputs])
-        pooled = ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
-        ops.scatter_add(pooled, tokens[tokens >= 0], (hidden * shares[:, None])[tokens >= 0])
+        pooled = ops.alloc2f(sum(lengths), model.get_dim("nO"))
+        ops.scatter_add(pooled, tokens, hidden * shares[:, None])
         return pooled
 
     if watch:
@@ -256,7 +257,6 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Fl
         by_token = [(-1, ops.xp.concatenate(gradients))]
         if watch:
             by_token += zip(watch.layers, watch.d_vectors, strict=bool(watch.d_vectors))
-        # The pieces that belong to no token have no share.
         by_piece = [(layer, flat[tokens] * shares[:, None]) for layer, flat in by_token]
         start = group = 0
         for (encoded, backprop_chunk), chunk in zip(outputs, windows.chunks, strict=True):

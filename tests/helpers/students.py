@@ -144,7 +144,7 @@ def randomize(model: Model, numbers: numpy.random.Generator, scale: float = 0.05
         for name in node.param_names:
             if node.has_param(name):
                 value = node.get_param(name)
-                node.set_param(name, value + numbers.normal(scale=scale, size=value.shape).astype("float32"))
+                node.set_param(name, value + node.ops.asarray_f(numbers.normal(scale=scale, size=value.shape)))
 
 
 # Of these pipes the targets are that the fixture `recorded` holds.

@@ -24,7 +24,7 @@ def write_vocabulary(path):
     path.write_text("\n".join([*special, *letters, *(f"##{letter}" for letter in letters)]) + "\n")
 
 
-def make_spacy_transformers_teacher(vocabulary_path):
+def make_spacy_transformers_teacher(vocabulary_path, language="en"):
     pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
     transformers = pytest.importorskip("transformers", reason="needs the extra [transformers]")
     folder = vocabulary_path.parent / "hugging-face"
@@ -45,10 +45,10 @@ def make_spacy_transformers_teacher(vocabulary_path):
         "grad_factor": 1.0,
         "pooling": {"@layers": "reduce_mean.v1"},
     }
-    return add_heads("transformer", model, listener)
+    return add_heads("transformer", model, listener, language)
 
 
-def make_curated_teacher(vocabulary_path):
+def make_curated_teacher(vocabulary_path, language="en"):
     pytest.importorskip("spacy_curated_transformers", reason="needs spacy-curated-transformers")
     model = {
         "@architectures": "spacy-curated-transformers.BertTransformer.v1",
@@ -66,13 +66,13 @@ def make_curated_teacher(vocabulary_path):
         "pooling": {"@layers": "reduce_mean.v1"},
     }
     loader = {"@model_loaders": "spacy-curated-transformers.WordpieceLoader.v1", "path": str(vocabulary_path)}
-    return add_heads("curated_transformer", model, listener, piecer_loader=loader)
+    return add_heads("curated_transformer", model, listener, language, piecer_loader=loader)
 
 
-def add_heads(factory, model, listener, **initialize):
+def add_heads(factory, model, listener, language, **initialize):
     """A pipeline of random weights on a transformer; what it says is no English, but it says it of every word."""
     fix_random_seed(0)
-    nlp = spacy.blank("en")
+    nlp = spacy.blank(language)
     nlp.add_pipe(factory, name="transformer", config={"model": model})
     nlp.config["initialize"]["components"]["transformer"] = initialize
     for name in HEADS:

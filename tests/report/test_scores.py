@@ -87,6 +87,18 @@ def test_a_teacher_that_finds_nothing():
     assert "ents_per_type" not in scored["retention"]
 
 
+def test_two_that_find_nothing_where_gold_has_something():
+    """Their agreement by label is None, and no row of the report, in which gold's is a dict."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "FRUIT", "pattern": "pears"}])
+    gold = nlp.make_doc("I ate apples")
+    gold.set_ents([Span(gold, 2, 3, label="FRUIT")])
+    scored = score_pipelines(nlp, nlp, ["I ate apples"], [gold])
+    assert scored["teacher"]["ents_per_type"]
+    assert scored["agreement"]["ents_f"] is None
+    assert "ents_per_type" not in scored["agreement"]
+
+
 def test_strings_of_the_teacher_that_the_student_never_saw():
     scored = score_pipelines(ruled({"MORPH": "Number=Plur"}), ruled({"MORPH": "Case=Gen"}), ["apples"])
     assert scored["agreement"]["morph_acc"] == 0.0
