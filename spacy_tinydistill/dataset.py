@@ -206,16 +206,20 @@ class Dataset:
 
         Args:
             store: The targets.
-            plan: Which pipe learns from which; the Docs are as the last teacher's pipe for hard labels left them.
+            plan: Which pipe learns from which; the Docs are as the last teacher's pipe for hard labels left them, and
+                once more as each one that is disabled did, which no other pipe saw.
             teacher: Who is asked about a stream's beginning.
         """
         order = list(store.header.profile.pipes)
-        last = max(_hard_pipes(plan), key=lambda name: order.index(plan[name][0]))
+        hard = sorted(_hard_pipes(plan), key=lambda name: order.index(plan[name][0]))
+        disabled = [name for name in hard if name in self.student.disabled]
+        shown = [*[name for name in hard if name not in disabled][-1:], *disabled]
         records = _ask(plan, teacher, self.sample) if self.is_stream else store.read(*LEARNED)
         for item in records:
-            doc = item.make_doc(self.student.vocab)
-            if last in item.targets:
-                yield Example(doc, read_annotated(item.targets[last], self.student.get_pipe(last)))
+            for name in shown:
+                if name in item.targets:
+                    annotated = read_annotated(item.targets[name], self.student.get_pipe(name))
+                    yield Example(item.make_doc(self.student.vocab), annotated)
         # Somebody who corrects may know labels that the teacher does not.
         yield from self.gold
 

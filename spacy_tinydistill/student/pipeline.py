@@ -493,8 +493,8 @@ def _as_written(value: Any) -> Any:
 def _check_names(student: Language, settings: DistillationConfig) -> None:
     for block in ("student_to_teacher", "teaching", "gold_pipes"):
         for name in getattr(settings, block) or ():
-            if name not in student.pipe_names:
-                raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.pipe_names))
+            if name not in student.component_names:
+                raise DistillationError("TD208", block=block, pipe=name, pipes=", ".join(student.component_names))
 
 
 def _learning_pipes(student: Language, settings: DistillationConfig) -> Iterator[tuple[str, Any]]:

@@ -113,3 +113,18 @@ def test_from_end_to_end(tmp_path: Path) -> None:
     assert found.missing == []
     assert found.kinds["tag"].share > 0.95
     assert found.kinds["pos"].share > 0.95
+
+
+@pytest.mark.parametrize("first", ["words", "ents"])
+def test_one_that_is_disabled_is_learned_and_disabled(first: str, tmp_path: Path) -> None:
+    """Its labels are known only from what it says, and no other pipe is asked on a Doc that has them."""
+    teacher = make_teacher(first)
+    second = "ents" if first == "words" else "words"
+    teacher.add_pipe("wrapped_model", name="other", config={"writes": second})
+    teacher.disable_pipe("mine")
+    overrides = {"distillation.max_steps": 2, "training.eval_frequency": 2, "training.logger": QUIET}
+    distill(teacher, TEXTS, output=tmp_path / "out", overrides=overrides)
+    student = spacy.load(tmp_path / "out" / "model-best")
+    assert student.disabled == WRITERS[first][1]
+    labels = [set(student.get_pipe(name).labels) for name in ("tagger", "ner")]
+    assert labels == [{"NAME", "WORD"}, {"PERSON"}]
