@@ -286,7 +286,7 @@ def _mirror_pipes(
     for source, pipe in teacher.components:
         if source not in names:
             continue
-        counterparts = _counterparts(teacher, source)
+        counterparts: list[tuple[str | None, dict[str, Any]]] = [*_counterparts(teacher, source)]
         if source in teacher.disabled and has_weights_elsewhere(pipe):
             continue  # To ask such a model costs
         # What is mirrored is the pipe of spaCy's that can learn what this one writes.
@@ -315,8 +315,20 @@ def _mirror_pipes(
     if not components:
         raise DistillationError("TD505", pipes=", ".join(teacher.pipe_names) or "none")
     if reads_encoder:
-        components = {"tok2vec": {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **components}
+        # The teacher may have another kind of pipe of that name.
+        encoder = "tok2vec"
+        while encoder in components:
+            encoder = f"student_{encoder}"
+        components = _listening_to(encoder, components)
+        components = {encoder: {"factory": "tok2vec", "model": _encoder(size, has_vectors)}, **components}
     return components, initialize, sources
+
+
+def _listening_to(encoder: str, block: Any) -> Any:
+    """Have all listeners in a block listen to an encoder."""
+    if not isinstance(block, dict):
+        return block
+    return {key: encoder if key == "upstream" else _listening_to(encoder, value) for key, value in block.items()}
 
 
 def _counterparts(teacher: Language, name: str) -> list[tuple[str, dict[str, Any]]]:

@@ -8,8 +8,9 @@ from spacy.language import Language
 from spacy.util import load_config, load_model_from_config
 
 from helpers.account import warned_of
+from helpers.one_pipe import start
 from helpers.students_of_each_kind import LEARNING, RULES, initialized
-from helpers.tiny_teacher import LANGUAGE
+from helpers.tiny_teacher import LANGUAGE, MODELS
 from spacy_tinydistill.schemas import read_distillation_config
 from spacy_tinydistill.student.config import SIZES, student_config
 
@@ -82,3 +83,18 @@ def test_pipes_that_nobody_can_mirror_are_named() -> None:
     config = student_config(nlp)
     assert config["nlp"]["pipeline"] == ["sentencizer"]
     assert warned_of(nlp, config) == ["entity_linker"]
+
+
+def test_a_teachers_pipe_that_is_named_as_an_encoder() -> None:
+    """It took the place of the student's encoder, and learning ended in spaCy's E203."""
+    nlp = spacy.blank(LANGUAGE)
+    nlp.add_pipe("tagger", name="tok2vec", config={"model": MODELS["tagger"]}).add_label("NOUN")
+    nlp.initialize()
+    config = student_config(nlp)
+    assert {name: block["factory"] for name, block in config["components"].items()} == {
+        "student_tok2vec": "tok2vec",
+        "tok2vec": "tagger",
+    }
+    student, _ = start(nlp, config)
+    assert student.get_pipe("student_tok2vec").listening_components == ["tok2vec"]
+    assert [token.tag_ for token in student("Ann sings")] == ["NOUN", "NOUN"]
