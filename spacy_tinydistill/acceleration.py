@@ -33,7 +33,7 @@ WORDS_A_BLOCK = 384
 
 # A way must be faster by a tenth to be taken, since timings of milliseconds are that uncertain.
 CLEARLY_FASTER = 0.9
-TRIALS = 3
+TRIALS = 5
 TRIED_WORDS = (2, 4, 8, 16, 64, 256)
 TRIED_LAYER = (2, 4, 16, 64, 256, 1024)
 TRIED_DOC = 16
