@@ -56,6 +56,17 @@ fuzz: $(VENV)/.installed-fuzz
 	for target in shard manifest header texts config curve; do \
 	  $(BIN)/python fuzz/fuzz.py $$target build/fuzz/$$target --seconds $(SECONDS_EACH) || exit 1; done
 
+# What a machine with a GPU and no network needs for benchmarks/gpu.py, in folders of 60 MiB: docs/gpu.md.
+.PHONY: gpu-wheels
+GPU_PYTHON ?= 3.12
+gpu-wheels: $(VENV)/.installed-demo
+	rm -rf build/gpu-wheels
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/gpu-wheels .
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --python-version $(GPU_PYTHON) --implementation cp \
+	  --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+	  --constraint constraints.txt --requirement benchmarks/gpu_wheels.txt --dest build/gpu-wheels
+	$(BIN)/python benchmarks/gpu_wheels.py build/gpu-wheels
+
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"

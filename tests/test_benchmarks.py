@@ -256,3 +256,33 @@ def test_web_compares_and_measures_both_sides(tmp_path):
     assert report["hostile"]["tokens"] >= 100
     assert report["browser"] in (None, "0 differences")
     assert all(0 < least <= middle <= most for middle, least, most in report["speed"].values())
+
+
+@pytest.mark.slow
+def test_gpu_rehearsed_on_the_cpu(tmp_path):
+    """All its steps, and none of them twice."""
+    pytest.importorskip("spacy_transformers", reason="needs the extra [transformers]")
+    command = [sys.executable, str(BENCHMARKS / "gpu.py"), str(tmp_path), "--dry-run"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    told = json.loads((tmp_path / "gpu.json").read_text(encoding="utf8"))
+    assert {key.partition(":")[0] for key in told} == {"right", "recording", "learning"}
+    assert told["right: no such gpu"]["code"] == "TD211"
+    assert told["right: same student"]["within"]
+    assert told["right: full memory"]["said"]
+    assert all(found["words_per_second"] > 0 for key, found in told.items() if key.startswith("learning"))
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert json.loads((tmp_path / "gpu.json").read_text(encoding="utf8")) == told
+    assert "right: machine" not in again.stdout
+
+
+def test_wheels_are_packed_into_folders_of_a_size(tmp_path):
+    packer = import_file("gpu_wheels", BENCHMARKS / "gpu_wheels.py")
+    for name, size in {"a": 50, "b": 40, "c": 30, "d": 10}.items():
+        (tmp_path / f"{name}.whl").write_bytes(bytes(size))
+    assert packer.main(tmp_path, 60) == [["a.whl", "d.whl"], ["b.whl"], ["c.whl"]]
+    assert (tmp_path / "1" / "d.whl").exists()
+    (tmp_path / "e.whl").write_bytes(bytes(61))
+    with pytest.raises(ValueError, match=r"e\.whl has 61 bytes, expected 60"):
+        packer.main(tmp_path, 60)

