@@ -26,8 +26,9 @@ from .components.base import Lesson
 from .errors import DistillationError
 from .evaluation_log import CURVE_NAME, add_point, cut_back
 from .files import told_if_not_written
-from .pipes.device import fast_matrices, fetch, is_out_of_memory
+from .pipes.device import fast_matrices, is_out_of_memory
 from .pipes.pipeline import is_encoder, models_of, nodes_of, pipes_of
+from .pipes.transfer import fetch
 from .schemas import DistillationConfig, resolving
 from .signals import leave, stop_signals
 from .student.meta import add_scores

@@ -318,5 +318,5 @@ def test_errors_and_targets_that_are_named_exist(page: str) -> None:
     text = PAGES[page].read_text(encoding="utf8")
     assert set(re.findall(r"\bTD\d{3}\b", text)) <= set(MESSAGES)
     makefile = (ROOT / "Makefile").read_text(encoding="utf8")
-    for target in re.findall(r"^make (\w+)|`make (\w+)", text, re.MULTILINE):
+    for target in re.findall(r"^make ([\w-]+)|`make ([\w-]+)", text, re.MULTILINE):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target

@@ -23,7 +23,7 @@ FAULTS = {
 
 # The copies that our own code makes, and why. Whatever is not in here is a fault.
 REASONS = {
-    ("down", "pipes.device:fetch"): "what was asked of the GPU, packed: what a pipe said of a batch, for one",
+    ("down", "pipes.transfer:fetch"): "what was asked of the GPU, packed: what a pipe said of a batch, for one",
     ("up", "components.soft_labels:SoftLabelsLesson.update"): "the teacher's labels for the batch",
     ("down", "losses:soft_cross_entropy"): "the loss",
     ("down", "losses:soft_binary_cross_entropy"): "the loss",
@@ -112,7 +112,7 @@ def test_the_compiled_code_took_the_branches_for_a_gpu(played: dict[str, Any]) -
 @pytest.mark.parametrize(("name", "pipes"), [("every_kind", 13), ("transformer_layers", 2), ("mixed_vocabulary", 2)])
 def test_recording_copies_once_per_batch_and_pipe(played: dict[str, Any], name: str, pipes: int) -> None:
     act = act_of(played, name)
-    assert copies_of(act, "recording") == {("down", "pipes.device:fetch"): pipes * act["calls"]["recording"]}
+    assert copies_of(act, "recording") == {("down", "pipes.transfer:fetch"): pipes * act["calls"]["recording"]}
 
 
 def per_update(act: dict[str, Any]) -> dict[tuple[str, str], float]:
@@ -128,7 +128,7 @@ def test_learning_copies_once_per_batch_and_objective(played: dict[str, Any]) ->
         # The spans of two of them, and how many each text has.
         ("up", "components.span_labels:SpanLabels.make_input"): 4,
         # Of two parsers and two entity recognizers, which walk on the CPU.
-        ("down", "pipes.device:fetch"): 4,
+        ("down", "pipes.transfer:fetch"): 4,
         ("down", "components.step_model:StepModel.begin_update"): 4,
         ("up", "components.step_model:StepModel.begin_update"): 4,
         ("up", "components.step_model:StepModel.begin_update.backprop"): 4,

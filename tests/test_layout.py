@@ -21,6 +21,7 @@ ELSEWHERE = {
     "pipes/pipeline.py": "mistakes/test_pipelines.py",
     "pipes/third_party.py": "test_hugging_face.py",
     "pipes/labels.py": "teacher/test_coverage.py",
+    "pipes/transfer.py": "test_gpu_rehearsal.py",
     "report/environment.py": "report/test_speed.py",
     "report/machine.py": "cli/test_benchmark.py",
     "report/table.py": "report/test_compare.py",

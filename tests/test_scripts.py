@@ -158,6 +158,7 @@ def test_spacy_takes_the_project(tmp_path, capsys, workflow):
     assert said == PROJECT["workflows"][workflow]
 
 
+@pytest.mark.slow
 def test_a_variable_is_any_path(tmp_path):
     """All but quotes and dollar signs, with which weasel itself cannot read a project (docs/faq.md)."""
     for part in ("project.yml", "scripts"):

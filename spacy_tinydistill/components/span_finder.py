@@ -7,8 +7,8 @@ import numpy
 from spacy.pipeline import SpanFinder
 from spacy.tokens import Doc
 
-from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
+from ..pipes.transfer import fetch
 from ..targets.records import Arrays
 from .base import Mirror, Size
 from .soft_labels import SoftLabels

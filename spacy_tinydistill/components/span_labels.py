@@ -9,8 +9,8 @@ from spacy.pipeline.spancat import SpanCategorizer, ngram_suggester, preset_span
 from spacy.tokens import Doc
 from thinc.types import Ragged
 
-from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
+from ..pipes.transfer import fetch
 from ..targets.records import Arrays
 from .base import Mirror, Reads, Size, output_activation
 from .soft_labels import SoftLabels

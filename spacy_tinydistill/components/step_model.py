@@ -10,7 +10,7 @@ from spacy.ml._precomputable_affine import PrecomputableAffine
 from spacy.ml.parser_model import ParserStepModel
 from thinc.api import Linear, Model, NumpyOps
 
-from ..pipes.device import fetch
+from ..pipes.transfer import fetch
 
 # With NumPy's own BLAS; see device.fast_matrices. Typed as Any: Thinc's types tell arrays apart by their dimensions.
 NUMPY_OPS: Any = NumpyOps(use_blis=False)

@@ -6,8 +6,8 @@ from typing import Any
 from spacy.pipeline import MultiLabel_TextCategorizer, TextCategorizer
 from spacy.tokens import Doc
 
-from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
+from ..pipes.transfer import fetch
 from ..targets.records import Arrays
 from .base import Mirror, Size
 from .soft_labels import SoftLabels

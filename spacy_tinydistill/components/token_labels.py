@@ -9,8 +9,8 @@ from spacy.pipeline import EditTreeLemmatizer, Morphologizer, SentenceRecognizer
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
+from ..pipes.transfer import fetch
 from ..targets.records import Arrays, pack_soft_labels, unpack_soft_labels
 from .base import Mirror, Size
 from .soft_labels import SoftLabels

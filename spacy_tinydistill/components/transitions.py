@@ -10,8 +10,8 @@ from spacy.tokens import Doc
 from thinc.api import set_dropout_rate
 
 from ..losses import soft_cross_entropy
-from ..pipes.device import fetch
 from ..pipes.pipeline import annotates_as_spacy, spacy_kind
+from ..pipes.transfer import fetch
 from ..targets.records import Arrays
 from .base import Average, Lesson, Mirror, Size, TeachingRule, check_temperature, match_labels, match_teachers
 from .step_model import StepLayers, StepModel

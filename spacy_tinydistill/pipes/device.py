@@ -1,12 +1,11 @@
 """Where the work is done: on which device, by which of two ways to multiply matrices, and when its memory is full."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy
 from spacy.language import Language
-from thinc.api import Model, NumpyOps, get_array_module, require_gpu
+from thinc.api import Model, NumpyOps, require_gpu
 
 from ..errors import DistillationError, needed
 from ..signals import uninterrupted
@@ -31,39 +30,6 @@ def use_device(gpu_id: int) -> None:
         require_gpu(gpu_id)
     except Exception as error:  # CuPy has exceptions of its own for a device that is not there
         raise DistillationError("TD211", gpu_id=gpu_id, reason=error) from error
-
-
-def fetch(arrays: Sequence[Any]) -> list[numpy.ndarray]:
-    """Copy arrays from a GPU, all of them in one transfer. Those that are on the CPU are handed back as they are.
-
-    Each transfer waits until the GPU has done all that it was asked for, and its way is three times as fast into
-    memory that is pinned.
-
-    Args:
-        arrays: Of any shapes and types, some of them perhaps on a GPU.
-
-    Returns:
-        The arrays on the CPU, in their order.
-    """
-    remote = [array for array in arrays if not isinstance(array, numpy.ndarray | numpy.generic)]
-    if not remote:
-        return list(arrays)
-    import cupyx
-
-    xp: Any = get_array_module(remote[0])
-    packed = xp.concatenate([xp.ascontiguousarray(array).reshape(-1).view("uint8") for array in remote])
-    pinned = cupyx.empty_pinned(packed.shape, "uint8")
-    packed.get(out=pinned)
-    start = 0
-    copies: list[Any] = []
-    for array in remote:
-        copy = numpy.empty(array.shape, array.dtype)
-        copy.reshape(-1).view("uint8")[:] = pinned[start : start + copy.nbytes]
-        copies.append(copy)
-        start += copy.nbytes
-    found = iter(copies)
-    is_remote = {id(array) for array in remote}
-    return [next(found) if id(array) in is_remote else array for array in arrays]
 
 
 @contextmanager

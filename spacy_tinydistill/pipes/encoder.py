@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 
 from ..errors import DistillationError
 from ..losses import centre_attention
-from .device import fetch
+from .transfer import fetch
 
 Floats = NDArray[np.float32]
 

@@ -103,6 +103,7 @@ def test_a_pipe_that_fails_is_carried_over() -> None:
     assert list(student_config(teacher)["components"]) == ["mine"]
 
 
+@pytest.mark.slow
 def test_from_end_to_end(tmp_path: Path) -> None:
     teacher = make_teacher("words")
     overrides = {"distillation.max_steps": 40, "training.eval_frequency": 20, "training.logger": QUIET}
