@@ -51,7 +51,7 @@ def test_the_notebook(tmp_path: Path) -> None:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for cell, answer in zip(notebook.cells, expected, strict=True):
         assert answer is None or answer_of(cell) == answer
-    assert any("<html" in output.get("data", {}).get("text/html", "") for output in notebook.cells[-3].outputs)
+    assert any("<iframe" in output.get("data", {}).get("text/html", "") for output in notebook.cells[-3].outputs)
 
 
 def answer_of(cell: Any) -> str | None:
