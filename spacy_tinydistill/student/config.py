@@ -286,11 +286,10 @@ def _mirror_pipes(
     for source, pipe in teacher.components:
         if source not in names:
             continue
-        counterparts: list[tuple[str | None, dict[str, Any]]] = [*_counterparts(teacher, source)]
         if source in teacher.disabled and has_weights_elsewhere(pipe):
             continue  # To ask such a model costs
         # What is mirrored is the pipe of spaCy's that can learn what this one writes.
-        ways: list[tuple[str | None, dict[str, Any]]] = [*counterparts] or [(None, blocks[source])]
+        ways: list[tuple[str | None, dict[str, Any]]] = [*_counterparts(teacher, source)] or [(None, blocks[source])]
         for factory, settings in ways:
             mirrored = Language().create_pipe(factory, config=settings) if factory else pipe
             name = source
